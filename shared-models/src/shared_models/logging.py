@@ -1,0 +1,55 @@
+"""structlog for every process: one JSON line per event, ids bound once per request or row."""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+SECRET_NAMES = ("authorization", "api_key", "token", "secret", "password", "cookie", "signature")
+
+
+def hide_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Replace the value of any field whose name sounds like a secret."""
+    for name in event:
+        if any(word in name.lower() for word in SECRET_NAMES) and isinstance(event[name], str):
+            event[name] = "***"
+    return event
+
+
+def configure_logging(
+    service: str, *, level: str = "INFO", log_format: str = "json", stream: TextIO = sys.stdout
+) -> None:
+    """Send structlog and the standard library's loggers to `stream`. Call once per process."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        hide_secrets,
+        structlog.processors.format_exc_info,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level.upper()]))
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(logger=name)
+    return logger
