@@ -2,7 +2,6 @@
 
 from sqlalchemy import DateTime, MetaData, text
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.types import TypeEngine
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -25,7 +24,7 @@ QUEUE_STORAGE = {
 """For tables whose rows live for seconds: room for updates in place, early and unthrottled vacuum."""
 
 
-def timestamp() -> TypeEngine[object]:
+def timestamp() -> DateTime:
     return DateTime(timezone=True)
 
 

@@ -1,0 +1,83 @@
+"""Prometheus metrics and OpenTelemetry traces. Traces are off unless an OTLP endpoint is configured.
+
+The trace context travels either way, so that one trace spans services even when only some of them export.
+Source: https://www.w3.org/TR/trace-context/."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import Counter, Gauge, Histogram
+
+HTTP_DURATION = Histogram(
+    "ssa_http_request_duration_seconds", "Time to answer an HTTP request", ["service", "method", "route", "status"]
+)
+REQUESTS = Counter("ssa_requests_total", "Requests that reached their end", ["integration", "agent", "outcome"])
+REQUEST_DURATION = Histogram(
+    "ssa_request_duration_seconds",
+    "From accept to end",
+    ["integration", "outcome"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 60, 120, 600),
+)
+MODEL_DURATION = Histogram("gen_ai_client_operation_duration_seconds", "One model call", ["agent", "outcome"])
+MODEL_TOKENS = Counter("gen_ai_client_token_usage", "Tokens of model calls", ["agent", "kind"])
+TOOL_DURATION = Histogram("gen_ai_execute_tool_duration_seconds", "One tool call", ["tool", "outcome"])
+DELIVERY_ATTEMPTS = Counter("ssa_delivery_attempts_total", "Delivery attempts", ["integration", "result"])
+FEEDBACK = Counter("ssa_feedback_total", "Feedback of people", ["rating"])
+OLDEST_AGE = Gauge("ssa_outbox_oldest_age_seconds", "Age of the oldest due row", ["queue"])
+DEPTH = Gauge("ssa_queue_depth", "Rows that wait or run", ["queue"])
+DEAD_LETTERS = Gauge("ssa_dead_letters", "Rows that were given up", ["queue"])
+
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+_passed_on: ContextVar[str] = ContextVar("traceparent", default="")
+_propagator = TraceContextTextMapPropagator()
+_is_exporting = False
+
+
+def configure_tracing(service: str, otlp_endpoint: str) -> None:
+    """Export spans to `otlp_endpoint` (OTLP over HTTP); empty: off."""
+    global _is_exporting
+    if not otlp_endpoint:
+        return
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    exporter = OTLPSpanExporter(endpoint=otlp_endpoint.rstrip("/") + "/v1/traces", timeout=10)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    _is_exporting = True
+
+
+def current_traceparent() -> str:
+    """The header value for an outgoing call or event; empty without a trace."""
+    if not _is_exporting:
+        return _passed_on.get()
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+@contextmanager
+def span(
+    name: str, *, traceparent: str = "", kind: SpanKind = SpanKind.INTERNAL, **attributes: str | int
+) -> Iterator[None]:
+    """Work inside a span, child of `traceparent` when given, else of the current one."""
+    is_valid = bool(traceparent) and _TRACEPARENT.match(traceparent) is not None
+    token = _passed_on.set(traceparent) if is_valid else None
+    try:
+        if not _is_exporting:
+            yield
+            return
+        parent = _propagator.extract({"traceparent": traceparent}) if is_valid else None
+        tracer = trace.get_tracer("self-service-agent")
+        with tracer.start_as_current_span(name, context=parent, kind=kind, attributes=dict(attributes)):
+            yield
+    finally:
+        if token is not None:
+            _passed_on.reset(token)

@@ -1,0 +1,252 @@
+"""What every service's FastAPI app has in common: errors as problem+json, request ids, limits, logs, and the server."""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any
+
+import orjson
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from opentelemetry.trace import SpanKind
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared_models.enums import ServiceName
+from shared_models.errors import (
+    InvalidRequest,
+    MalformedBody,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    PayloadTooLarge,
+    ServiceError,
+)
+from shared_models.health import Health, health_router
+from shared_models.ids import new_id
+from shared_models.logging import get_logger
+from shared_models.settings import ProcessSettings
+from shared_models.telemetry import HTTP_DURATION, span
+from shared_models.tokens import InvalidToken, ServiceTokens
+
+MAX_BODY_BYTES = 1024 * 1024
+PROBLEM_BASE = "https://self-service-agent.example/problems/"
+PROBLEM_TYPE = "application/problem+json"
+QUIET_PATHS = ("/livez", "/readyz", "/health")
+REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+SECURITY_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+
+type Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+log = get_logger(__name__)
+
+
+def create_app(
+    service: ServiceName, *, health: Health, routers: Sequence[APIRouter], lifespan: Lifespan, version: str = "0.1.0"
+) -> FastAPI:
+    """A FastAPI app with this house's error bodies, limits and health routes."""
+
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        async with lifespan(app):
+            yield
+
+    app = FastAPI(title=f"Self-Service Agent: {service.value}", version=version, lifespan=run, redirect_slashes=False)
+    app.include_router(health_router(health))
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+    app.add_middleware(EdgeMiddleware, service=service.value)
+    return app
+
+
+class EdgeMiddleware:
+    """Outermost layer: request id, body limit, trace, security headers, one log line and one metric per request."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get("x-request-id", "")
+        http_id = given if REQUEST_ID.match(given) else new_id().hex
+        scope.setdefault("state", {})["http_id"] = http_id
+        started, status = time.perf_counter(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                extra = [(b"x-request-id", http_id.encode()), *SECURITY_HEADERS]
+                present = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in present)]
+            await send(message)
+
+        with (
+            structlog.contextvars.bound_contextvars(http_id=http_id),
+            span(f"{scope['method']}", traceparent=headers.get("traceparent", ""), kind=SpanKind.SERVER),
+        ):
+            try:
+                limited = await _limited(headers, receive)
+                await self._app(scope, limited, send_with_headers)
+            except PayloadTooLarge as exc:
+                if status == 0:
+                    await problem(exc, http_id)(scope, receive, send_with_headers)
+            finally:
+                self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        HTTP_DURATION.labels(self._service, scope["method"], route, str(status)).observe(seconds)
+        if route not in QUIET_PATHS:
+            log.info("http", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
+
+
+async def _limited(headers: dict[str, str], receive: Receive) -> Receive:
+    """`receive` that raises PayloadTooLarge past the limit; a declared length is refused at once."""
+    declared = headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        raise PayloadTooLarge
+    total = 0
+
+    async def receive_limited() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > MAX_BODY_BYTES:
+            raise PayloadTooLarge
+        return message
+
+    return receive_limited
+
+
+def problem(error: ServiceError, http_id: str, **extra: object) -> Response:
+    """The error as RFC 9457 problem+json, with Retry-After where it is known."""
+    body: dict[str, object] = {
+        "type": PROBLEM_BASE + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "hint": error.hint,
+        "retryable": error.retryable,
+        "request_id": http_id,
+        **extra,
+    }
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after_s)))
+    elif error.status == 503:
+        headers["retry-after"] = "2"
+    if error.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(orjson.dumps(body), error.status, headers, PROBLEM_TYPE)
+
+
+def _http_id(request: Request) -> str:
+    return str(getattr(request.state, "http_id", ""))
+
+
+async def _service_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, ServiceError)
+    if exc.status >= 500:
+        log.warning("request_failed", code=exc.code, cause=str(exc.__cause__ or exc)[:300])
+    return problem(exc, _http_id(request))
+
+
+async def _validation_error(request: Request, exc: Exception) -> Response:
+    """Names the fields and the rules, never the values: those may be secrets."""
+    assert isinstance(exc, RequestValidationError)
+    errors = exc.errors()
+    if any(error["type"] == "json_invalid" for error in errors):
+        return problem(MalformedBody(), _http_id(request))
+    fields = [{"field": ".".join(str(part) for part in error["loc"]), "message": error["msg"]} for error in errors[:20]]
+    detail = "; ".join(f"{field['field']}: {field['message']}" for field in fields[:3])
+    return problem(InvalidRequest(detail), _http_id(request), errors=fields)
+
+
+async def _http_error(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    known: dict[int, type[ServiceError]] = {401: NotAuthenticated, 403: NotAllowed, 404: NotFound, 400: MalformedBody}
+    kind = known.get(exc.status_code, ServiceError)
+    error = kind()
+    if kind is ServiceError:
+        error.status, error.code, error.title = exc.status_code, f"http_{exc.status_code}", str(exc.detail)
+        error.hint = "See the API description at /openapi.json."
+    response = problem(error, _http_id(request))
+    for name, value in (exc.headers or {}).items():
+        response.headers[name] = value
+    return response
+
+
+async def _unexpected_error(request: Request, exc: Exception) -> Response:
+    log.error("unexpected_error", exc_info=exc)
+    return problem(ServiceError(), _http_id(request))
+
+
+def bearer(request: Request) -> str:
+    """The value of `Authorization: Bearer`, or an empty string."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
+def require_service(tokens: ServiceTokens, *allowed: ServiceName) -> Callable[[Request], ServiceName]:
+    """A dependency that lets in the named services by their token. Raises NotAuthenticated, NotAllowed."""
+
+    def check(request: Request) -> ServiceName:
+        try:
+            caller = tokens.verify(bearer(request))
+        except InvalidToken as exc:
+            raise NotAuthenticated from exc
+        if caller not in allowed:
+            raise NotAllowed
+        return caller
+
+    return check
+
+
+async def serve(
+    app: FastAPI, settings: ProcessSettings, *, operations: FastAPI | None = None, metrics_port: int = 0
+) -> None:
+    """Serve until SIGINT or SIGTERM; `operations` on its own port beside it."""
+    options: dict[str, Any] = {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "date_header": False,
+        "loop": "uvloop",
+        "http": "httptools",
+        "timeout_graceful_shutdown": 10,
+        "timeout_keep_alive": 75,
+        "backlog": 2048,
+    }
+    server = uvicorn.Server(uvicorn.Config(app, host=settings.host, port=settings.port, **options))
+    if operations is None or metrics_port == 0:
+        await server.serve()
+        return
+    beside = _QuietServer(uvicorn.Config(operations, host=settings.host, port=metrics_port, **options))
+    task = asyncio.create_task(beside.serve())
+    try:
+        await server.serve()
+    finally:
+        beside.should_exit = True
+        await task
+
+
+class _QuietServer(uvicorn.Server):
+    """A second server in the same process: the first one owns the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

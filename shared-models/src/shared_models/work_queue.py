@@ -1,0 +1,424 @@
+"""Durable work: rows that are claimed, run, retried with jitter, given up and replayed. At least once, in order per key.
+
+`enqueue` and `complete` return CTEs, so that a step's effect and its queue rows are one statement. A *lane* keeps the
+order of one key: inserting bumps it, claiming takes lanes first and looks for each lane's first row in a NEW statement
+(the snapshot of the first is older than its locks), completing looks for nothing and so can miss nothing."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import structlog
+
+from shared_models.database import Database
+from shared_models.errors import ServiceError, Unavailable
+from shared_models.logging import get_logger
+
+POLL_S = 2.0
+CLAIM_BATCH = 64
+SUSPECT_LOST = 2
+MAX_ERROR_LENGTH = 500
+STOP_WITHIN_S = 15.0
+WAKE_CHANNEL = "ssa_work"
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """A claimed row. A completion must carry `id` and `claim`: a late worker then changes nothing."""
+
+    id: int
+    queue: str
+    key: str | None
+    ref: str
+    payload: dict[str, Any]
+    attempts: int = 0
+    lost: int = 0
+    claim: int = 1
+
+
+@dataclass(frozen=True)
+class Completed:
+    """The handler's own statement has completed the item; `lane_pending` rows of its key are left."""
+
+    lane_pending: int = 0
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Full-jitter exponential back-off: a random part of min(cap_s, base_s * 2^attempts); dead at `attempts`."""
+
+    attempts: int = 10
+    base_s: float = 0.5
+    cap_s: float = 300.0
+
+    def delay_s(self, attempts: int) -> float:
+        return random.random() * min(self.cap_s, self.base_s * 2.0 ** min(attempts, 30))  # noqa: S311  # no secret
+
+
+class RetryLater(Exception):
+    """Not now. Counts as an attempt only when `counted`."""
+
+    def __init__(self, reason: str, *, after_s: float | None = None, counted: bool = True) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+        self.counted = counted
+
+
+class GiveUp(Exception):
+    """Never: the item becomes a dead letter at once."""
+
+
+def enqueue(name: str, source: str) -> str:
+    """CTEs `name_lane` and `name` that queue the rows of CTE `source`.
+
+    `source` has the columns queue, key (null: no order), seq (null: next of the lane), ref, payload (jsonb), worker (who
+    runs it at once; null: whoever claims it); at most one row per (queue, key). `name` returns id, queue, key, seq, claim,
+    leased_by: a row with leased_by = worker is already claimed and must be handed off to the own queue."""
+    return f"""
+{name}_lane as (
+  insert into lanes (queue, key, pending, next_seq, leased_by)
+  select queue, key, 1, 2, worker from {source} where key is not null
+  on conflict (queue, key) do update
+  set pending = lanes.pending + 1, next_seq = lanes.next_seq + 1, updated_at = now(),
+      leased_by = case when lanes.pending = 0 then excluded.leased_by else lanes.leased_by end,
+      run_at = case when lanes.pending = 0 then now() else lanes.run_at end
+  returning queue, key, next_seq - 1 as seq, pending = 1 as is_first
+),
+{name} as (
+  insert into work_items (queue, key, seq, ref, payload, leased_by, claim)
+  select s.queue, s.key, coalesce(s.seq, l.seq, 0), s.ref, s.payload,
+         case when s.key is null or l.is_first then s.worker end,
+         case when s.worker is not null and (s.key is null or l.is_first) then 1 else 0 end
+  from {source} s left join {name}_lane l on l.queue = s.queue and l.key = s.key
+  returning id, queue, key, seq, claim, leased_by
+)"""
+
+
+def complete(name: str, *, item: str, claim: str, worker: str) -> str:
+    """CTEs `name` and `name_lane` that delete a finished row, if its claim still stands, and free its lane.
+
+    `name` returns one row when the claim stood, else none; `name_lane` returns `pending`."""
+    return f"""
+{name} as (
+  delete from work_items where id = {item} and claim = {claim} and leased_by = {worker} and dead_at is null
+  returning id, queue, key
+),
+{name}_lane as (
+  update lanes l set pending = l.pending - 1, leased_by = null, run_at = now(), updated_at = now()
+  from {name} d where l.queue = d.queue and l.key = d.key
+  returning l.pending
+)"""
+
+
+COMPLETE = f"""
+with {complete("done", item="$1::bigint", claim="$2::int", worker="$3::text")}
+select coalesce((select pending from done_lane), 0)
+"""
+
+CLAIM_FREE_ROWS = """
+with due as (
+  select id from work_items
+  where queue = $1 and key is null and leased_by is null and dead_at is null and run_at <= now()
+  order by run_at, id limit $2 for update skip locked
+)
+update work_items w set leased_by = $3, claim = w.claim + 1 from due where w.id = due.id
+returning w.id, w.queue, w.key, w.ref, w.payload, w.attempts, w.lost, w.claim
+"""
+
+CLAIM_LANES = """
+with due as (
+  select queue, key from lanes
+  where queue = $1 and pending > 0 and leased_by is null and run_at <= now()
+  order by run_at limit $2 for update skip locked
+)
+update lanes l set leased_by = $3 from due where l.queue = due.queue and l.key = due.key returning l.key
+"""
+
+CLAIM_FIRST_ROWS = """
+with first as (
+  select head.id from unnest($2::text[]) as lane(key)
+  cross join lateral (
+    select id from work_items where queue = $1 and key = lane.key and dead_at is null order by seq, id limit 1
+  ) head
+)
+update work_items w set leased_by = $3, claim = w.claim + 1 from first where w.id = first.id
+returning w.id, w.queue, w.key, w.ref, w.payload, w.attempts, w.lost, w.claim
+"""
+
+FREE_EMPTY_LANES = """
+update lanes set leased_by = null, run_at = now() + interval '2 seconds'
+where queue = $1 and key = any($2::text[]) and leased_by = $3
+"""
+
+FAIL = """
+with failed as (
+  update work_items
+  set attempts = attempts + $4, leased_by = null, last_error = $5, run_at = now() + $6 * interval '1 second',
+      dead_at = case when $7 then now() end
+  where id = $1 and claim = $2 and leased_by = $3
+  returning queue, key, run_at
+)
+update lanes l set leased_by = null, run_at = case when $7 then now() else f.run_at end, pending = l.pending - $7::int
+from failed f where l.queue = f.queue and l.key = f.key
+"""
+
+RELEASE = """
+with released as (
+  update work_items set leased_by = null where id = $1 and claim = $2 and leased_by = $3 returning queue, key
+)
+update lanes l set leased_by = null from released r where l.queue = r.queue and l.key = r.key
+"""
+
+REPLAY = """
+with again as (
+  update work_items set dead_at = null, attempts = 0, lost = 0, run_at = now()
+  where id = $1 and queue = any($2::text[]) and dead_at is not null
+  returning id, queue, key, seq
+), lane as (
+  insert into lanes (queue, key, pending, next_seq) select queue, key, 1, seq + 1 from again where key is not null
+  on conflict (queue, key) do update set pending = lanes.pending + 1, run_at = least(lanes.run_at, now())
+)
+select count(*) from again
+"""
+
+REMOVE_IDLE_LANES = """
+delete from lanes where (queue, key) in (
+  select queue, key from lanes where pending = 0 and leased_by is null and updated_at < now() - interval '1 hour'
+  limit 1000 for update skip locked
+)
+"""
+
+
+async def replay(database: Database, item_id: int, queues: list[str]) -> bool:
+    """Make a dead row of one of `queues` due again. False when there is none."""
+    return bool(await database.fetchval(REPLAY, item_id, queues))
+
+
+class WorkQueue:
+    """Runs the rows of one queue in this process, up to `concurrency` at a time.
+
+    `handle` does the work. It returns Completed when its own statement has completed the row, else None; it raises
+    RetryLater, GiveUp, or any error (retried, unless it is a ServiceError that is not retryable). `on_dead` hears of
+    each row that was given up here."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker_id: str,
+        queue: str,
+        handle: Callable[[WorkItem], Awaitable[Completed | None]],
+        *,
+        concurrency: int = 64,
+        retry: RetryPolicy | None = None,
+        timeout_s: float = 120.0,
+        on_dead: Callable[[WorkItem, str], Awaitable[None]] | None = None,
+    ) -> None:
+        self._database = database
+        self._worker_id = worker_id
+        self.name = queue
+        self._handle = handle
+        self._concurrency = concurrency
+        self._retry = retry or RetryPolicy()
+        self._timeout_s = timeout_s
+        self._on_dead = on_dead
+        self._running: dict[int, tuple[WorkItem, asyncio.Task[None]]] = {}
+        self._suspects: list[WorkItem] = []
+        self._wake = asyncio.Event()
+        self._loop_task: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    def start(self) -> None:
+        self._loop_task = asyncio.create_task(self._loop(), name=f"queue {self.name}")
+
+    async def stop(self) -> None:
+        """Take nothing new, stop what runs, give its rows back without counting them."""
+        self._is_stopping = True
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._loop_task
+        running = list(self._running.values())
+        for _, task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait([task for _, task in running], timeout=STOP_WITHIN_S)
+        for item in [item for item, _ in running] + self._suspects:
+            with suppress(Unavailable):
+                await self._database.execute(RELEASE, item.id, item.claim, self._worker_id)
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._running and not self._suspects
+
+    def lease(self) -> str | None:
+        """The worker to write into a new row: this one while it has room, else nobody."""
+        has_room = len(self._running) < self._concurrency and not self._suspects and not self._is_stopping
+        return self._worker_id if has_room and self._loop_task is not None else None
+
+    def hand_off(self, item: WorkItem) -> None:
+        """Run a row that was inserted with this worker's lease."""
+        self._launch(item)
+
+    def wake(self) -> None:
+        """Look for due rows now."""
+        self._wake.set()
+
+    def wake_soon(self) -> None:
+        """Another process has queued something: look within 50 ms, not in step with the other replicas."""
+        self._wake_after(random.random() * 0.05)  # noqa: S311  # no secret
+
+    async def _loop(self) -> None:
+        while True:
+            try:
+                while await self._claim_some():
+                    pass
+            except Exception as exc:  # noqa: BLE001  # the loop outlives every error, a database that is away above all
+                log.warning("claim_failed", queue=self.name, cause=type(exc).__name__)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), timeout=POLL_S * (0.75 + random.random() / 2))  # noqa: S311
+            self._wake.clear()
+
+    async def _claim_some(self) -> bool:
+        """Claim up to the free room. True when there may be more."""
+        if self._suspects:
+            await self._run_suspects_alone()
+        room = min(self._concurrency - len(self._running), CLAIM_BATCH)
+        if room <= 0:
+            return False
+        rows = await self._database.fetch(CLAIM_FREE_ROWS, self.name, room, self._worker_id)
+        rows += await self._claim_lanes(room - len(rows)) if len(rows) < room else []
+        for row in rows:
+            self._take(_item(row))
+        return len(rows) >= room or bool(self._suspects)
+
+    async def _claim_lanes(self, room: int) -> list[asyncpg.Record]:
+        keys = [row["key"] for row in await self._database.fetch(CLAIM_LANES, self.name, room, self._worker_id)]
+        if not keys:
+            return []
+        rows = await self._database.fetch(CLAIM_FIRST_ROWS, self.name, keys, self._worker_id)
+        empty = list(set(keys) - {row["key"] for row in rows})
+        if empty:
+            await self._database.execute(FREE_EMPTY_LANES, self.name, empty, self._worker_id)
+        return rows
+
+    def _take(self, item: WorkItem) -> None:
+        if item.lost >= SUSPECT_LOST:
+            self._suspects.append(item)
+        else:
+            self._launch(item)
+
+    async def _run_suspects_alone(self) -> None:
+        """A row that may have killed its worker twice runs with nobody beside it; the others go back first."""
+        first, *others = self._suspects
+        for item in others:
+            await self._database.execute(RELEASE, item.id, item.claim, self._worker_id)
+        self._suspects = [first]
+        if self._running:
+            await asyncio.wait([task for _, task in self._running.values()])
+        self._launch(first)
+        await asyncio.wait([self._running[first.id][1]])
+        self._suspects = []
+
+    def _launch(self, item: WorkItem) -> None:
+        task = asyncio.create_task(self._run(item), name=f"{self.name} {item.id}")
+        self._running[item.id] = (item, task)
+        task.add_done_callback(lambda _task: self._finished(item))
+
+    def _finished(self, item: WorkItem) -> None:
+        was_full = len(self._running) >= self._concurrency
+        self._running.pop(item.id, None)
+        if was_full:
+            self.wake()
+
+    async def _run(self, item: WorkItem) -> None:
+        with structlog.contextvars.bound_contextvars(work_item=item.id, queue=self.name, ref=item.ref):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    done = await self._handle(item)
+                pending = done.lane_pending if done else await self._complete(item)
+                if pending > 0:
+                    self.wake()
+            except Exception as exc:  # noqa: BLE001  # whatever a handler raises is written on its row
+                await self._fail(item, exc)
+
+    async def _complete(self, item: WorkItem) -> int:
+        pending = await self._database.fetchval(COMPLETE, item.id, item.claim, self._worker_id)
+        return pending if isinstance(pending, int) else 0
+
+    async def _fail(self, item: WorkItem, error: Exception) -> None:
+        """Write the failure down. If even that fails, the lease runs out with this worker, or the next poll repeats it."""
+        reason = f"{type(error).__name__}: {error}"[:MAX_ERROR_LENGTH].replace("\x00", "")
+        counted = not (isinstance(error, RetryLater) and not error.counted)
+        is_final = isinstance(error, GiveUp) or (isinstance(error, ServiceError) and not error.retryable)
+        is_dead = is_final or (counted and item.attempts + 1 >= self._retry.attempts)
+        delay_s = self._delay_s(item, error)
+        if not isinstance(error, ServiceError | RetryLater | GiveUp):
+            log.exception("work_failed", attempts=item.attempts + 1, exc_info=error)
+        elif counted:
+            log.warning("work_failed", attempts=item.attempts + 1, cause=reason, is_dead=is_dead)
+        while True:
+            try:
+                await self._database.execute(
+                    FAIL, item.id, item.claim, self._worker_id, int(counted), reason, delay_s, is_dead
+                )
+                break
+            except Unavailable:
+                await asyncio.sleep(1)
+        if is_dead and self._on_dead is not None:
+            try:
+                await self._on_dead(item, reason)
+            except Exception:
+                log.exception("dead_letter_hook_failed")
+        self._wake_after(delay_s)
+
+    def _delay_s(self, item: WorkItem, error: Exception) -> float:
+        if isinstance(error, RetryLater) and error.after_s is not None:
+            return error.after_s
+        backoff_s = self._retry.delay_s(item.attempts)
+        asked_s = error.retry_after_s if isinstance(error, ServiceError) else None
+        return max(backoff_s, asked_s or 0.0)
+
+    def _wake_after(self, delay_s: float) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self.wake)
+
+
+def _item(row: asyncpg.Record) -> WorkItem:
+    return WorkItem(**dict(row))
+
+
+class Notifier:
+    """Tells other processes that there is work: NOTIFY alone in its own statement, at most one under way, coalesced.
+
+    A NOTIFY inside a business transaction holds a server-wide lock until its flush is done."""
+
+    def __init__(self, database: Database, channel: str = WAKE_CHANNEL) -> None:
+        self._database = database
+        self._channel = channel
+        self._payloads: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def notify(self, payload: str) -> None:
+        self._payloads.add(payload)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._send(), name=f"notify {self._channel}")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=2)
+
+    async def _send(self) -> None:
+        while self._payloads:
+            payloads, self._payloads = list(self._payloads), set()
+            try:
+                await self._database.execute(
+                    "select pg_notify($1, payload) from unnest($2::text[]) payload", self._channel, payloads
+                )
+            except (Unavailable, asyncpg.PostgresError) as exc:
+                # Everybody polls as well, so a lost wake-up costs seconds, not work.
+                log.warning("notify_failed", cause=type(exc).__name__)

@@ -1,0 +1,119 @@
+"""A process as the durable engine sees it: one `workers` row, kept alive. Whose row has run out has lost its leases."""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+
+from shared_models.database import Database
+from shared_models.enums import ServiceName
+from shared_models.errors import Unavailable
+from shared_models.ids import new_id
+from shared_models.logging import get_logger
+
+ALIVE_S = 10
+RENEW_EVERY_S = 3
+MAX_LOST = 5
+
+log = get_logger(__name__)
+
+RENEW = f"""
+insert into workers (id, service, host, pid, alive_until) values ($1, $2, $3, $4, now() + interval '{ALIVE_S} seconds')
+on conflict (id) do update set alive_until = excluded.alive_until
+"""
+
+PREDECESSORS = "select id, pid from workers where service = $1 and host = $2 and id <> $3"
+EXPIRE = "update workers set alive_until = now() where id = any($1::text[])"
+
+# One reaper at a time per dead worker; rows in the order of their ids, as everywhere.
+DEAD_WORKERS = "select id from workers where alive_until < now() order by id limit 20 for update skip locked"
+FREE_ITEMS = f"""
+with lost as (
+  select id from work_items where leased_by = any($1::text[]) order by id for update
+), freed as (
+  update work_items w
+  set leased_by = null, lost = lost + 1,
+      dead_at = case when lost + 1 >= {MAX_LOST} then now() end,
+      last_error = case when lost + 1 >= {MAX_LOST} then 'its worker died {MAX_LOST} times' else last_error end
+  from lost where w.id = lost.id
+  returning w.queue, w.key, w.dead_at is not null as is_dead
+), given_up as (
+  select queue, key, count(*) as rows from freed where is_dead and key is not null group by queue, key
+)
+update lanes l set pending = l.pending - g.rows from given_up g where l.queue = g.queue and l.key = g.key
+"""
+FREE_LANES = "update lanes set leased_by = null, run_at = now() where leased_by = any($1::text[])"
+FORGET = "delete from workers where id = any($1::text[])"
+
+RELEASE_ITEMS = "update work_items set leased_by = null where leased_by = $1"
+RELEASE_LANES = "update lanes set leased_by = null where leased_by = $1"
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Worker:
+    """This process's lease holder. `id` is unique per start."""
+
+    def __init__(self, database: Database, service: ServiceName, *, host: str = "") -> None:
+        self._database = database
+        self._service = service
+        self._host = host or socket.gethostname()
+        self.id = f"{service.value}@{self._host}#{new_id().hex[-12:]}"
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Register, free what a dead predecessor on this host left behind, then renew in the background."""
+        await self._renew()
+        await self._expire_predecessors()
+        await self.reap()
+        self._task = asyncio.create_task(self._keep_alive(), name="worker")
+
+    async def stop(self) -> None:
+        """Give every lease back, without counting it as lost."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        with suppress(Unavailable):
+            await self._database.execute(RELEASE_ITEMS, self.id)
+            await self._database.execute(RELEASE_LANES, self.id)
+            await self._database.execute(FORGET, [self.id])
+
+    async def reap(self) -> int:
+        """Free the leases of dead workers. Returns how many workers were dead."""
+        async with self._database.transaction() as tx:
+            dead = [row["id"] for row in await tx.fetch(DEAD_WORKERS)]
+            if dead:
+                await tx.execute(FREE_ITEMS, dead)
+                await tx.execute(FREE_LANES, dead)
+                await tx.execute(FORGET, dead)
+        if dead:
+            log.warning("freed_leases_of_dead_workers", workers=dead)
+        return len(dead)
+
+    async def _renew(self) -> None:
+        await self._database.execute(RENEW, self.id, self._service.value, self._host, os.getpid())
+
+    async def _expire_predecessors(self) -> None:
+        """A process of this host that no longer runs needs no ten seconds. In a container the pid is the same each start."""
+        rows = await self._database.fetch(PREDECESSORS, self._service.value, self._host, self.id)
+        gone = [row["id"] for row in rows if row["pid"] == os.getpid() or not is_running(row["pid"])]
+        if gone:
+            await self._database.execute(EXPIRE, gone)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            try:
+                await self._renew()
+                await self.reap()
+            except Exception:
+                log.exception("worker_renewal_failed", worker=self.id)
