@@ -1,4 +1,68 @@
+# The two commands of this repository are `make up` and `make test`. Each brings what it needs: uv, Python, all packages.
+# Written for POSIX sh and GNU make 3.81 (macOS) and later.
+
 .DEFAULT_GOAL := help
-.PHONY: help
-help:
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+BIN := .venv/bin
+OWN_UV := .local/uv/bin/uv
+
+# uv: the one on the PATH if it runs (a pyenv shim may be there and not run), else our own.
+UV := $(shell if uv --version >/dev/null 2>&1; then command -v uv; else echo $(OWN_UV); fi)
+export UV
+COMPILE = "$(UV)" pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.12 --custom-compile-command "make lock"
+
+# Python: uv finds or downloads one; it does not look into pyenv's versions, so name a fitting one if there is any.
+PYENV_ROOT ?= $(HOME)/.pyenv
+PYENV_3_12 := $(lastword $(sort $(wildcard $(PYENV_ROOT)/versions/3.12.*/bin/python3.12)))
+PYENV_3_13 := $(lastword $(sort $(wildcard $(PYENV_ROOT)/versions/3.13.*/bin/python3.13)))
+ifeq ($(origin UV_PYTHON),undefined)
+ifneq ($(PYENV_3_12)$(PYENV_3_13),)
+export UV_PYTHON := $(firstword $(PYENV_3_12) $(PYENV_3_13))
+endif
+endif
+
+.PHONY: help up reset test check fmt bench lock sync
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
+
+up: sync ## Start everything on this machine; Ctrl-C ends it (options: ARGS="--free-ports")
+	@exec $(BIN)/python -m local_stack up $(ARGS)
+
+reset: sync ## End what is left of earlier runs and delete all local data
+	@$(BIN)/python -m local_stack reset $(ARGS)
+
+test: sync ## Run all tests
+	@$(BIN)/pytest $(ARGS)
+
+check: sync ## Lint, check types and imports, run the unit tests
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/unit
+
+fmt: sync ## Format the code and repair what the linter can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: sync ## Measure the product against the floor of this machine
+	@$(BIN)/python -m tests.load $(ARGS)
+
+lock: $(UV) ## Renew uv.lock and the locks of the model servers
+	"$(UV)" lock --upgrade
+	$(COMPILE) local-stack/ogx/requirements.in --output-file local-stack/ogx/requirements.txt
+	$(COMPILE) local-stack/llama-stack/requirements.in --output-file local-stack/llama-stack/requirements.txt
+
+sync: $(UV)
+	@"$(UV)" sync --frozen --quiet
+
+# In a folder of its own: by venv and pip, by pip alone (Debian without python3-venv), by uv's own installer.
+$(OWN_UV):
+	@echo "Installing uv into .local/uv"
+	@mkdir -p .local
+	@{ python3 -m venv .local/uv && .local/uv/bin/python -m pip install --quiet uv; } >.local/uv.log 2>&1 \
+	|| { rm -rf .local/uv && python3 -m pip install --quiet --target .local/uv uv; } >>.local/uv.log 2>&1 \
+	|| { rm -rf .local/uv && curl --proto '=https' -fsSL https://astral.sh/uv/install.sh \
+	     | env UV_INSTALL_DIR="$(CURDIR)/.local/uv/bin" UV_NO_MODIFY_PATH=1 sh; } >>.local/uv.log 2>&1 \
+	|| true
+	@test -x $(OWN_UV) || { echo "uv could not be installed (see .local/uv.log): install it by hand, it must be on the PATH" >&2; exit 1; }
