@@ -143,6 +143,7 @@ class AgentResponse(Message):
     status: RequestStatus
     response: ResponseContent | None = None
     error: ErrorInfo | None = None
+    session_ended: bool = Field(default=False, description="the person asked for a new conversation: the key is free")
     delivery: DeliveryWish | None = None
     metadata: Metadata = Field(default_factory=dict)
     created_at: datetime

@@ -10,7 +10,7 @@ from uuid import UUID
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from shared_models.enums import ServiceName
+from shared_models.enums import Role, ServiceName
 from shared_models.ids import new_id
 
 SERVICE_TOKEN_LIFETIME_S = 300
@@ -22,6 +22,24 @@ MAX_KNOWN_TOKENS = 256
 
 class InvalidToken(Exception):
     """The token is not valid here. Its text is for logs; callers are never told which check failed."""
+
+
+@dataclass(frozen=True)
+class Acting:
+    """The person on whose behalf a service calls, as request-manager verified them."""
+
+    user_id: UUID
+    email: str
+    name: str = ""
+    roles: tuple[Role, ...] = (Role.USER,)
+
+
+@dataclass(frozen=True)
+class ServiceCaller:
+    """A verified calling service. `acting` is None when the service calls for itself."""
+
+    service: ServiceName
+    acting: Acting | None = None
 
 
 @dataclass(frozen=True)
@@ -37,30 +55,27 @@ class Identity:
 
 
 class ServiceTokens:
-    """Makes and checks the tokens with which services call each other. Made tokens are reused for half their life."""
+    """Makes and checks the tokens with which services call each other.
+
+    A token without `acting` is reused for half its life, and a checked one is remembered until it expires."""
 
     def __init__(self, key: str, service: ServiceName) -> None:
         self._key = key
         self._service = service
         self._made: dict[str, tuple[str, float]] = {}
-        self._known: dict[str, tuple[ServiceName, float]] = {}
+        self._known: dict[str, tuple[ServiceCaller, float]] = {}
 
-    def make(self, audience: str) -> str:
+    def make(self, audience: ServiceName, acting: Acting | None = None) -> str:
         now = time.time()
+        if acting is not None:
+            return self._sign(audience, now, acting)
         token, until = self._made.get(audience, ("", 0.0))
-        if until > now:
-            return token
-        claims = {
-            "sub": self._service.value,
-            "aud": audience,
-            "iat": int(now),
-            "exp": int(now) + SERVICE_TOKEN_LIFETIME_S,
-        }
-        token = jwt.encode(claims, self._key, algorithm="HS256")
-        self._made[audience] = (token, now + SERVICE_TOKEN_LIFETIME_S / 2)
+        if until <= now:
+            token = self._sign(audience, now, None)
+            self._made[audience] = (token, now + SERVICE_TOKEN_LIFETIME_S / 2)
         return token
 
-    def verify(self, token: str) -> ServiceName:
+    def verify(self, token: str) -> ServiceCaller:
         """Return the calling service. Raises InvalidToken."""
         known = self._known.get(token)
         if known is not None and known[1] > time.time():
@@ -74,13 +89,38 @@ class ServiceTokens:
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iat", "sub", "aud"]},
             )
-            caller = ServiceName(claims["sub"])
-        except (jwt.PyJWTError, ValueError) as exc:
+            caller = ServiceCaller(ServiceName(claims["sub"]), _acting(claims.get("act")))
+        except (jwt.PyJWTError, ValueError, KeyError, TypeError) as exc:
             raise InvalidToken(str(exc)) from exc
         if len(self._known) >= MAX_KNOWN_TOKENS:
             self._known.clear()
         self._known[token] = (caller, float(claims["exp"]))
         return caller
+
+    def _sign(self, audience: ServiceName, now: float, acting: Acting | None) -> str:
+        claims: dict[str, object] = {
+            "sub": self._service.value,
+            "aud": audience.value,
+            "iat": int(now),
+            "exp": int(now) + SERVICE_TOKEN_LIFETIME_S,
+        }
+        if acting is not None:
+            claims["act"] = {
+                "sub": str(acting.user_id),
+                "email": acting.email,
+                "name": acting.name,
+                "roles": [role.value for role in acting.roles],
+            }
+        return jwt.encode(claims, self._key, algorithm="HS256")
+
+
+def _acting(claim: object) -> Acting | None:
+    if claim is None:
+        return None
+    if not isinstance(claim, dict):
+        raise TypeError("act is no object")
+    roles = tuple(Role(role) for role in claim["roles"])
+    return Acting(UUID(claim["sub"]), str(claim["email"]), str(claim["name"]), roles)
 
 
 def new_identity_key_pair() -> tuple[str, str]:

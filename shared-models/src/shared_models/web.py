@@ -31,7 +31,7 @@ from shared_models.ids import new_id
 from shared_models.logging import get_logger
 from shared_models.settings import ProcessSettings
 from shared_models.telemetry import HTTP_DURATION, span
-from shared_models.tokens import InvalidToken, ServiceTokens
+from shared_models.tokens import InvalidToken, ServiceCaller, ServiceTokens
 
 MAX_BODY_BYTES = 1024 * 1024
 PROBLEM_BASE = "https://self-service-agent.example/problems/"
@@ -178,6 +178,8 @@ async def _validation_error(request: Request, exc: Exception) -> Response:
 
 async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
+    if isinstance(exc.__cause__, ServiceError):  # FastAPI wraps what is raised while it reads the body
+        return problem(exc.__cause__, _http_id(request))
     known: dict[int, type[ServiceError]] = {401: NotAuthenticated, 403: NotAllowed, 404: NotFound, 400: MalformedBody}
     kind = known.get(exc.status_code, ServiceError)
     error = kind()
@@ -201,15 +203,15 @@ def bearer(request: Request) -> str:
     return value.strip() if scheme.lower() == "bearer" else ""
 
 
-def require_service(tokens: ServiceTokens, *allowed: ServiceName) -> Callable[[Request], ServiceName]:
+def service_caller(tokens: ServiceTokens, *allowed: ServiceName) -> Callable[[Request], ServiceCaller]:
     """A dependency that lets in the named services by their token. Raises NotAuthenticated, NotAllowed."""
 
-    def check(request: Request) -> ServiceName:
+    def check(request: Request) -> ServiceCaller:
         try:
             caller = tokens.verify(bearer(request))
         except InvalidToken as exc:
             raise NotAuthenticated from exc
-        if caller not in allowed:
+        if caller.service not in allowed:
             raise NotAllowed
         return caller
 

@@ -1,0 +1,139 @@
+"""The one way to call a neighbour: timeouts, bounded jittered retries, typed errors, trace and request id headers."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import aiohttp
+import httpx
+import stamina
+import structlog
+from httpx_aiohttp import AiohttpTransport
+from shared_models.errors import UpstreamRejected, UpstreamUnavailable
+from shared_models.telemetry import current_traceparent
+
+TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+TRIES = 3
+DEFAULT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+
+
+def create_http(*, max_connections: int = 1024) -> httpx.AsyncClient:
+    """The process's only client: httpx's interface over aiohttp's transport, a third of the CPU per call.
+
+    No cookies, no proxy or netrc from the environment, no redirects."""
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=max_connections, keepalive_timeout=60)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(client=session),
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(DEFAULT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+    )
+
+
+class ServiceClient:
+    """Calls one service. `token` gives the bearer value for each call.
+
+    Callees deduplicate by id, so repeating a call is safe; pass `tries=1` where it is not, or where waiting is the point."""
+
+    def __init__(self, http: httpx.AsyncClient, base_url: str, token: Callable[[], str]) -> None:
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._token = token
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        tries: int = TRIES,
+    ) -> httpx.Response:
+        """Return the reply (2xx, or 3xx unfollowed). `body` is JSON.
+
+        Raises UpstreamUnavailable (no answer, 408, 425, 429, 5xx) and UpstreamRejected (the other 4xx)."""
+        url = self._base_url + path
+        sent = self._headers(headers, token, has_body=body is not None)
+        timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_TIMEOUT_S))
+        if tries == 1:
+            return await self._once(method, url, body, params, sent, timeout)
+        async for attempt in stamina.retry_context(
+            on=UpstreamUnavailable, attempts=tries, timeout=timeout_s * tries, wait_initial=0.05, wait_max=2.0
+        ):
+            with attempt:
+                return await self._once(method, url, body, params, sent, timeout)
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, headers: Mapping[str, str] | None = None, read_timeout_s: float = 60.0
+    ) -> AsyncIterator[httpx.Response]:
+        """GET a stream. A silence longer than `read_timeout_s` ends it. Raises as `call`."""
+        sent = self._headers(headers, None, has_body=False)
+        timeout = httpx.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S)
+        try:
+            async with self._http.stream("GET", self._base_url + path, headers=sent, timeout=timeout) as reply:
+                if reply.is_error:
+                    await reply.aread()
+                    raise upstream_error(reply)
+                yield reply
+        except httpx.TransportError as exc:
+            raise UpstreamUnavailable(f"GET {path}: {type(exc).__name__}") from exc
+
+    async def _once(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        params: Mapping[str, str | int] | None,
+        headers: dict[str, str],
+        timeout: httpx.Timeout,
+    ) -> httpx.Response:
+        try:
+            reply = await self._http.request(method, url, content=body, params=params, headers=headers, timeout=timeout)
+        except httpx.TransportError as exc:
+            raise UpstreamUnavailable(f"{method} {url}: {type(exc).__name__}") from exc
+        if reply.is_error:
+            raise upstream_error(reply)
+        return reply
+
+    def _headers(self, given: Mapping[str, str] | None, token: str | None, *, has_body: bool) -> dict[str, str]:
+        headers = {"authorization": f"Bearer {token if token is not None else self._token()}", **(given or {})}
+        if has_body:
+            headers.setdefault("content-type", "application/json")
+        traceparent = current_traceparent()
+        if traceparent:
+            headers["traceparent"] = traceparent
+        http_id = structlog.contextvars.get_contextvars().get("http_id")
+        if http_id:
+            headers["x-request-id"] = str(http_id)
+        return headers
+
+
+def upstream_error(reply: httpx.Response) -> UpstreamUnavailable | UpstreamRejected:
+    """The typed error for a 4xx or 5xx reply; understands problem+json and Retry-After in seconds."""
+    detail, code = _problem(reply)
+    text = f"{reply.request.method} {reply.request.url.path}: {reply.status_code} {detail}".strip()
+    if reply.status_code in TRANSIENT_STATUS:
+        after = reply.headers.get("retry-after", "")
+        return UpstreamUnavailable(text, retry_after_s=float(after) if after.isdigit() else None)
+    return UpstreamRejected(text, upstream_status=reply.status_code, upstream_code=code)
+
+
+def _problem(reply: httpx.Response) -> tuple[str, str]:
+    if not reply.headers.get("content-type", "").startswith("application/problem+json"):
+        return "", ""
+    try:
+        body = reply.json()
+    except ValueError:
+        return "", ""
+    if not isinstance(body, dict):
+        return "", ""
+    return str(body.get("detail") or body.get("title") or "")[:300], str(body.get("code") or "")
