@@ -1,0 +1,128 @@
+"""A program of the stack: how to start it, when it is ready, how it ends."""
+
+import http.client
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local_stack.problems import LaunchProblem
+from local_stack.processes import Pause, Started, last_lines, note, spawn, stop_child
+
+PROBE_TIMEOUT_S = 2.0
+POLL_S = 0.05
+STOP_GRACE_S = 12.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server on 127.0.0.1:`port` that is ready when `ready_path` answers 200. `env` is its whole environment."""
+
+    name: str
+    command: list[str]
+    env: Mapping[str, str] = field(repr=False)
+    port: int
+    ready_path: str = "/readyz"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Child:
+    """A started program, its output in `log`. `started_s` is on the clock of `time.monotonic`."""
+
+    def __init__(self, program: Program, log: Path) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self.program = program
+        self.log = log
+        self.started_s = time.monotonic()
+        with log.open("wb") as file:
+            self.process = spawn(program.command, log=file, env=program.env)
+        self.record: Started = note(program.name, self.process, program.command)
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+    @property
+    def url(self) -> str:
+        return self.program.url
+
+    def is_ready(self) -> bool:
+        """One probe. Raises LaunchProblem when the process has ended."""
+        self.check_alive()
+        return answers_ok(self.program.port, self.program.ready_path)
+
+    def check_alive(self) -> None:
+        """Raises LaunchProblem with the last lines of its log when the process has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise LaunchProblem(
+                "\n".join([f"{self.name} ended with {ending(code)}; log: {self.log}", *last_lines(self.log)])
+            )
+
+    def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
+        stop_child(self.process, grace_s=grace_s)
+
+
+def wait_until_ready(children: Sequence[Child], *, timeout_s: float, pause: Pause = time.sleep) -> None:
+    """Returns when all are ready. Raises LaunchProblem when one ends or the time is over."""
+    give_up_at = time.monotonic() + timeout_s
+    waiting = list(children)
+    while waiting := [child for child in waiting if not child.is_ready()]:
+        if time.monotonic() > give_up_at:
+            names = ", ".join(child.name for child in waiting)
+            raise LaunchProblem(f"Not ready after {timeout_s:.0f} s: {names} (see {waiting[0].log})")
+        pause(POLL_S)
+
+
+def answers_ok(port: int, path: str) -> bool:
+    """Whether GET 127.0.0.1:port/path answers 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)
+    with suppress(OSError, http.client.HTTPException):
+        connection.request("GET", path)
+        status = connection.getresponse().status
+        connection.close()
+        return status == http.client.OK
+    connection.close()
+    return False
+
+
+def ending(code: int) -> str:
+    """An exit code in words; a negative one is a signal's number."""
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def run_once(command: Sequence[str], *, env: Mapping[str, str], log: Path, pause: Pause = time.sleep) -> int:
+    """Run a program to its end, output appended to `log`; ended with us. Returns the exit code."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        process = spawn(command, log=file, env=env)
+    try:
+        while process.poll() is None:
+            pause(0.02)
+    finally:
+        stop_child(process, grace_s=5.0)
+    return process.returncode
+
+
+def output_of(command: Sequence[str], *, env: Mapping[str, str], log: Path, pause: Pause = time.sleep) -> str:
+    """What a short program prints. Raises LaunchProblem with the last line of `log` when it fails."""
+    answer = log.with_suffix(".out")
+    with answer.open("wb") as out, log.open("ab") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=env, start_new_session=True
+        )
+    try:
+        while process.poll() is None:
+            pause(0.02)
+    finally:
+        stop_child(process, grace_s=5.0)
+        text = answer.read_text(errors="replace")
+        answer.unlink()
+    if process.returncode != 0:
+        raise LaunchProblem(f"{' '.join(command[1:4])} failed: {' '.join(last_lines(log, 1))} (log: {log})")
+    return text
