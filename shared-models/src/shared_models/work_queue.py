@@ -6,6 +6,7 @@ order of one key: inserting bumps it, claiming takes lanes first and looks for e
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -228,6 +229,7 @@ class WorkQueue:
         self._timeout_s = timeout_s
         self._on_dead = on_dead
         self._running: dict[int, tuple[WorkItem, asyncio.Task[None]]] = {}
+        self._waiting: deque[WorkItem] = deque()
         self._suspects: list[WorkItem] = []
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
@@ -248,13 +250,13 @@ class WorkQueue:
             task.cancel()
         if running:
             await asyncio.wait([task for _, task in running], timeout=STOP_WITHIN_S)
-        for item in [item for item, _ in running] + self._suspects:
+        for item in [*(item for item, _ in running), *self._waiting, *self._suspects]:
             with suppress(Unavailable):
                 await self._database.execute(RELEASE, item.id, item.claim, self._worker_id)
 
     @property
     def is_idle(self) -> bool:
-        return not self._running and not self._suspects
+        return not self._running and not self._waiting and not self._suspects
 
     def lease(self) -> str | None:
         """The worker to write into a new row: this one while it has room, else nobody."""
@@ -262,8 +264,11 @@ class WorkQueue:
         return self._worker_id if has_room and self._loop_task is not None else None
 
     def hand_off(self, item: WorkItem) -> None:
-        """Run a row that was inserted with this worker's lease."""
-        self._launch(item)
+        """Run a row that was inserted with this worker's lease: now, or as soon as there is room."""
+        if len(self._running) < self._concurrency:
+            self._launch(item)
+        else:
+            self._waiting.append(item)
 
     def wake(self) -> None:
         """Look for due rows now."""
@@ -311,7 +316,7 @@ class WorkQueue:
         if item.lost >= SUSPECT_LOST:
             self._suspects.append(item)
         else:
-            self._launch(item)
+            self.hand_off(item)
 
     async def _run_suspects_alone(self) -> None:
         """A row that may have killed its worker twice runs with nobody beside it; the others go back first."""
@@ -319,8 +324,9 @@ class WorkQueue:
         for item in others:
             await self._database.execute(RELEASE, item.id, item.claim, self._worker_id)
         self._suspects = [first]
-        if self._running:
+        while self._running:
             await asyncio.wait([task for _, task in self._running.values()])
+            await asyncio.sleep(0)
         self._launch(first)
         await asyncio.wait([self._running[first.id][1]])
         self._suspects = []
@@ -333,7 +339,9 @@ class WorkQueue:
     def _finished(self, item: WorkItem) -> None:
         was_full = len(self._running) >= self._concurrency
         self._running.pop(item.id, None)
-        if was_full:
+        if self._waiting and not self._is_stopping:
+            self._launch(self._waiting.popleft())
+        elif was_full:
             self.wake()
 
     async def _run(self, item: WorkItem) -> None:

@@ -1,0 +1,86 @@
+"""Migrations match the tables, go down and up again, and grant each service only its own tables."""
+
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from shared_models.database import asyncpg_url
+from shared_models.migrate import alembic_config
+from shared_models.tables.all import Base
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+pytestmark = pytest.mark.usefixtures("database_url")
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    return asyncpg_url(database_url).replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+async def run_sync[T](database_url: str, step: Callable[[Connection], T]) -> T:
+    engine = create_async_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            result = await connection.run_sync(step)
+            await connection.commit()
+            return result
+    finally:
+        await engine.dispose()
+
+
+async def test_the_migrations_make_exactly_the_described_tables(database_url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        found: list[object] = list(compare_metadata(context, Base.metadata))
+        return found
+
+    assert await run_sync(database_url, differences) == []
+
+
+async def test_every_migration_goes_down_and_up_again(database_url: str) -> None:
+    def down_and_up(connection: Connection) -> None:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        command.upgrade(config, "head")
+
+    await run_sync(database_url, down_and_up)
+
+
+async def test_a_second_upgrade_changes_nothing(database_url: str) -> None:
+    def upgrade(connection: Connection) -> None:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+    await run_sync(database_url, upgrade)
+
+
+WRITABLE = """
+select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'r' and n.nspname = 'public'
+  and (has_table_privilege($1, c.oid, 'insert') or has_table_privilege($1, c.oid, 'update')
+       or has_table_privilege($1, c.oid, 'delete') or has_table_privilege($1, c.oid, 'select'))
+"""
+SHARED = {"workers", "lanes", "work_items", "processed_events", "alembic_version"}
+
+
+async def test_no_two_services_reach_the_same_table(database_url: str) -> None:
+    connection = await asyncpg.connect(asyncpg_url(database_url))
+    try:
+        roles = ("ssa_request_manager", "ssa_agent_service", "ssa_integration_dispatcher")
+        reach = {role: {row["relname"] for row in await connection.fetch(WRITABLE, role)} - SHARED for role in roles}
+        everything = {
+            row["relname"]
+            for row in await connection.fetch(
+                "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
+            )
+        }
+    finally:
+        await connection.close()
+    assert sum(len(tables) for tables in reach.values()) == len(set().union(*reach.values()))
+    assert set().union(*reach.values()) | SHARED == everything
