@@ -8,13 +8,14 @@ import httpx
 import stamina
 import structlog
 from httpx_aiohttp import AiohttpTransport
-from shared_models.errors import UpstreamRejected, UpstreamUnavailable
+from shared_models.errors import Refusal, UpstreamRejected, UpstreamUnavailable
 from shared_models.telemetry import current_traceparent
 
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 TRIES = 3
 DEFAULT_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
+MAX_PROBLEM_CHARS = 300
 
 
 def create_http(*, max_connections: int = 1024) -> httpx.AsyncClient:
@@ -119,21 +120,27 @@ class ServiceClient:
 
 def upstream_error(reply: httpx.Response) -> UpstreamUnavailable | UpstreamRejected:
     """The typed error for a 4xx or 5xx reply; understands problem+json and Retry-After in seconds."""
-    detail, code = _problem(reply)
-    text = f"{reply.request.method} {reply.request.url.path}: {reply.status_code} {detail}".strip()
+    refusal = _refusal(reply)
+    text = f"{reply.request.method} {reply.request.url.path}: {refusal.status} {refusal.message}".strip()
     if reply.status_code in TRANSIENT_STATUS:
         after = reply.headers.get("retry-after", "")
-        return UpstreamUnavailable(text, retry_after_s=float(after) if after.isdigit() else None)
-    return UpstreamRejected(text, upstream_status=reply.status_code, upstream_code=code)
+        return UpstreamUnavailable(text, retry_after_s=float(after) if after.isdigit() else None, refusal=refusal)
+    return UpstreamRejected(text, refusal=refusal)
 
 
-def _problem(reply: httpx.Response) -> tuple[str, str]:
+def _refusal(reply: httpx.Response) -> Refusal:
     if not reply.headers.get("content-type", "").startswith("application/problem+json"):
-        return "", ""
+        return Refusal(reply.status_code)
     try:
         body = reply.json()
     except ValueError:
-        return "", ""
+        return Refusal(reply.status_code)
     if not isinstance(body, dict):
-        return "", ""
-    return str(body.get("detail") or body.get("title") or "")[:300], str(body.get("code") or "")
+        return Refusal(reply.status_code)
+    return Refusal(
+        status=reply.status_code,
+        code=str(body.get("code") or ""),
+        message=str(body.get("detail") or body.get("title") or "")[:MAX_PROBLEM_CHARS],
+        hint=str(body.get("hint") or "")[:MAX_PROBLEM_CHARS],
+        request_id=str(body.get("request_id") or "")[:MAX_PROBLEM_CHARS],
+    )

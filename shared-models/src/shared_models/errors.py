@@ -2,6 +2,8 @@
 
 `title` and `detail` are read by people: they never hold internals, secrets or another person's data."""
 
+from dataclasses import dataclass
+
 
 class ServiceError(Exception):
     """Something a caller can be told. Rendered as problem+json (RFC 9457) by `web.py`."""
@@ -107,13 +109,30 @@ class Unavailable(ServiceError):
     retryable = True
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What a neighbour answered instead of a result: the HTTP status, and the words of its problem+json if it sent any."""
+
+    status: int
+    code: str = ""
+    message: str = ""
+    hint: str = ""
+    request_id: str = ""
+
+
 class UpstreamUnavailable(ServiceError):
-    """A neighbour did not answer, or answered 408, 425, 429 or 5xx."""
+    """A neighbour did not answer, or answered 408, 425, 429 or 5xx (then `refusal` is set)."""
 
     status = 503
     code = "upstream_unavailable"
     title = "A part of the system does not answer right now."
     retryable = True
+
+    def __init__(
+        self, detail: str = "", *, retry_after_s: float | None = None, hint: str = "", refusal: Refusal | None = None
+    ) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s, hint=hint)
+        self.refusal = refusal
 
 
 class UpstreamRejected(ServiceError):
@@ -123,7 +142,10 @@ class UpstreamRejected(ServiceError):
     code = "upstream_rejected"
     title = "A part of the system refused the call."
 
-    def __init__(self, detail: str = "", *, upstream_status: int = 0, upstream_code: str = "") -> None:
+    def __init__(
+        self, detail: str = "", *, upstream_status: int = 0, upstream_code: str = "", refusal: Refusal | None = None
+    ) -> None:
         super().__init__(detail)
-        self.upstream_status = upstream_status
-        self.upstream_code = upstream_code
+        self.refusal = refusal or Refusal(upstream_status, upstream_code)
+        self.upstream_status = self.refusal.status
+        self.upstream_code = self.refusal.code
