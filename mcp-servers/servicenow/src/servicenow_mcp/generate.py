@@ -52,7 +52,11 @@ def _variable(variable: Variable, catalogue: Catalogue) -> dict[str, object]:
 
 def outdated(files: dict[str, str], root: Path) -> list[str]:
     """Return the paths of the files that are missing or differ."""
-    return [path for path, text in files.items() if not (root / path).is_file() or (root / path).read_text(encoding="utf-8") != text]
+    return [
+        path
+        for path, text in files.items()
+        if not (root / path).is_file() or (root / path).read_text(encoding="utf-8") != text
+    ]
 
 
 def write(files: dict[str, str], root: Path) -> None:

@@ -71,7 +71,11 @@ class Offices(CatalogueData):
 
     def region_of(self, office: str, country: str = "") -> str | None:
         """Return the region of an office by its name, else by its country; None when neither is known."""
-        by_name = {**_by_place(self.countries), **{_plain(name): name for name in self.offices}, **_by_place(self.offices)}
+        by_name = {
+            **_by_place(self.countries),
+            **{_plain(name): name for name in self.offices},
+            **_by_place(self.offices),
+        }
         return by_name.get(_plain(office)) or _by_place(self.countries).get(_plain(country))
 
 
