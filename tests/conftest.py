@@ -1,3 +1,9 @@
 """Plugins of the whole test suite. Fixtures live in `tests/support/`."""
 
+import sys
+
+from shared_models.logging import configure_logging
+
 pytest_plugins = ["tests.support.database", "tests.support.skips"]
+
+configure_logging("tests", level="WARNING", stream=sys.__stderr__)

@@ -62,7 +62,6 @@ def create_app(
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected_error)
     app.add_middleware(EdgeMiddleware, service=service.value)
     return app
 
@@ -103,6 +102,11 @@ class EdgeMiddleware:
             except PayloadTooLarge as exc:
                 if status == 0:
                     await problem(exc, http_id)(scope, receive, send_with_headers)
+            except Exception:
+                log.exception("unexpected_error")
+                if status != 0:
+                    raise
+                await problem(ServiceError(), http_id)(scope, receive, send_with_headers)
             finally:
                 self._record(scope, status, time.perf_counter() - started)
 
@@ -190,11 +194,6 @@ async def _http_error(request: Request, exc: Exception) -> Response:
     for name, value in (exc.headers or {}).items():
         response.headers[name] = value
     return response
-
-
-async def _unexpected_error(request: Request, exc: Exception) -> Response:
-    log.error("unexpected_error", exc_info=exc)
-    return problem(ServiceError(), _http_id(request))
 
 
 def bearer(request: Request) -> str:
