@@ -30,7 +30,10 @@ async def start_worker(database_url: str) -> asyncio.subprocess.Process:
         sys.executable, "-m", "tests.support.engine_worker", database_url, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    assert await asyncio.wait_for(process.stdout.readline(), timeout=30) == b"ready\n"
+    line = await asyncio.wait_for(process.stdout.readline(), timeout=30)
+    if line != b"ready\n":
+        process.kill()
+        raise AssertionError(line)
     return process
 
 
