@@ -15,6 +15,10 @@ TRIES = 200
 
 def is_free(port: int) -> bool:
     """Whether a server may listen on 127.0.0.1:port. Connections of an earlier server that linger do not count."""
+    with socket.socket() as caller:
+        caller.settimeout(0.2)
+        if caller.connect_ex(("127.0.0.1", port)) == 0:  # where binding beside a wildcard address is allowed (macOS)
+            return False
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

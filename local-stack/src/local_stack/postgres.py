@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,12 +26,18 @@ from local_stack.postgres_binaries import (
     runnable_binaries,
     server_identity,
 )
+from local_stack.postgres_files import (
+    SUPERUSER,
+    initdb_command,
+    read_postmaster_file,
+    remove_socket_folder,
+    socket_folder,
+    write_private,
+)
 from local_stack.problems import LaunchProblem
 from local_stack.processes import POLL_S, Pause, last_lines, spawn
 
-SUPERUSER = "postgres"
 DATABASE = "self_service_agent"
-LONGEST_SOCKET_PATH = 100  # the system's limit is 104 (macOS) or 108 bytes
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 15.0
 ORPHANS_TIMEOUT_S = 15.0
@@ -48,16 +53,6 @@ class ClusterOptions:
     port: int | None = None
     settings: tuple[tuple[str, str], ...] = ()
     programs: Path | None = None
-
-
-@dataclass(frozen=True)
-class PostmasterFile:
-    """What `postmaster.pid` tells of a running server; `status` is "ready", "starting", "stopping" or empty."""
-
-    pid: int
-    port: int
-    socket_folder: str
-    status: str
 
 
 class PostgresCluster:
@@ -76,6 +71,7 @@ class PostgresCluster:
         self._lock: BinaryIO | None = None
         self._port = 0
         self._password = ""
+        self._sockets = Path()
 
     def start(self) -> None:
         """Make the cluster if it is not there, start it or adopt the one that runs. Raises LaunchProblem."""
@@ -102,9 +98,17 @@ class PostgresCluster:
         if self._child is not None:
             self._child.poll()
             self._child = None
+        remove_socket_folder(self._sockets)
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def stop_leftover(self) -> None:
+        """Stop the server that an earlier run left, if there is one. Raises LaunchProblem when a run uses the cluster."""
+        self._take_lock()
+        if self._data.exists():
+            self._adopt()
+        self.stop()
 
     def url(self, database: str = DATABASE) -> str:
         """postgresql://… over TCP, with the password of this cluster."""
@@ -152,12 +156,12 @@ class PostgresCluster:
         unfinished.mkdir(mode=0o700)
         self._give_away(unfinished)
         password = secrets.token_urlsafe(24)
-        _write_private(self.folder / "password", password)
+        write_private(self.folder / "password", password)
         file_for_initdb = self.folder / "password.initdb"
-        _write_private(file_for_initdb, password)
+        write_private(file_for_initdb, password)
         self._give_away(file_for_initdb)
         try:
-            self._run(_initdb(programs, unfinished, file_for_initdb))
+            self._run(initdb_command(programs, unfinished, file_for_initdb))
             single = [str(programs / "postgres"), "--single", "-D", str(unfinished), "postgres"]
             self._run(single, f"create database {DATABASE};\n".encode())
         finally:
@@ -198,7 +202,7 @@ class PostgresCluster:
             server = self._postmaster(file.pid)
             if server is None:
                 (self._data / "postmaster.pid").unlink(missing_ok=True)
-                _remove_socket_folder(file.socket_folder)
+                remove_socket_folder(Path(file.socket_folder))
                 return False
             if file.status == "ready":
                 self._server, self._port = server, file.port
@@ -233,7 +237,7 @@ class PostgresCluster:
         for name, value in self._settings():
             command += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
-            process = spawn(command, log=log, identity=self._identity, death_signal=signal.SIGINT)
+            process = spawn(command, output=log, identity=self._identity, death_signal=signal.SIGINT)
         self._server, self._child = psutil.Process(process.pid), process
         give_up_at = time.monotonic() + START_TIMEOUT_S
         while process.poll() is None:
@@ -247,65 +251,18 @@ class PostgresCluster:
         return False
 
     def _settings(self) -> list[tuple[str, str]]:
+        self._sockets = socket_folder(self.folder)
+        self._give_away(self._sockets)
         return [
             ("listen_addresses", "127.0.0.1"),
             ("port", str(self._port)),
-            ("unix_socket_directories", str(self._socket_folder())),
+            ("unix_socket_directories", str(self._sockets)),
             ("unix_socket_permissions", "0700"),
             ("timezone", "UTC"),
             ("log_timezone", "UTC"),
             *self._options.settings,
         ]
 
-    def _socket_folder(self) -> Path:
-        """A private folder with a short name: the system limits the length of a socket's path."""
-        folder = self.folder / "socket"
-        if len(os.fsencode(folder / ".s.PGSQL.65535.lock")) > LONGEST_SOCKET_PATH:
-            folder = Path(tempfile.mkdtemp(prefix="ssa-pg-"))
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._give_away(folder)
-        return folder
-
     def _give_away(self, path: Path) -> None:
         if self._identity is not None:
             os.chown(path, self._identity.uid, self._identity.gid)
-
-
-def read_postmaster_file(data: Path) -> PostmasterFile | None:
-    """None when there is no file; a file that is being written reads as one without status."""
-    try:
-        lines = (data / "postmaster.pid").read_text().splitlines()
-    except OSError:
-        return None
-    lines += [""] * (8 - len(lines))
-    pid, port = (int(text) if text.strip().isdigit() else 0 for text in (lines[0], lines[3]))
-    return PostmasterFile(pid, port, lines[4].strip(), lines[7].strip())
-
-
-def _initdb(programs: Path, data: Path, password_file: Path) -> list[str]:
-    return [
-        str(programs / "initdb"),
-        "--no-sync",  # the files of an empty cluster need no care; the server itself syncs
-        "--encoding=UTF8",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-        "--locale=C",
-        f"--username={SUPERUSER}",
-        f"--pwfile={password_file}",
-        "--auth-host=scram-sha-256",
-        "--auth-local=scram-sha-256",
-        f"--pgdata={data}",
-    ]
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-
-
-def _remove_socket_folder(folder: str) -> None:
-    """Folders that `_socket_folder` made in the temporary folder, and only those."""
-    path = Path(folder)
-    if path.name.startswith("ssa-pg-") and path.parent == Path(tempfile.gettempdir()):
-        shutil.rmtree(path, ignore_errors=True)

@@ -6,9 +6,11 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from local_stack.postgres import ClusterOptions, PostgresCluster
 from local_stack.postgres_binaries import can_enter, server_identity
 from local_stack.problems import LaunchProblem
-from local_stack.processes import Identity
+from local_stack.processes import Identity, Pause
+from local_stack.settings import UpSettings
 
 LOCATION = "location"  # file in `.local/postgres` that names the folder outside
 
@@ -31,6 +33,14 @@ def cluster_folder(state_dir: Path, state_homes: list[Path]) -> Path:
     raise LaunchProblem(
         f"As root PostgreSQL runs as nobody, who cannot enter {own}: chmod o+x its parents, or set DATABASE_URL"
     )
+
+
+def embedded_cluster(state_dir: Path, settings: UpSettings, pause: Pause) -> PostgresCluster:
+    """The cluster of a state folder, not yet started. Raises LaunchProblem."""
+    chosen = settings.selfservice_pg_bin
+    options = ClusterOptions(port=settings.postgres_port or None, programs=Path(chosen) if chosen else None)
+    folder = cluster_folder(state_dir, system_state_homes(settings.xdg_state_home))
+    return PostgresCluster(folder, log=state_dir / "logs" / "postgres.log", options=options, pause=pause)
 
 
 def system_state_homes(xdg_state_home: str) -> list[Path]:

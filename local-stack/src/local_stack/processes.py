@@ -41,21 +41,22 @@ class Started:
 def spawn(
     command: Sequence[str],
     *,
-    log: BinaryIO,
+    output: BinaryIO,
+    errors: BinaryIO | None = None,
     env: Mapping[str, str] | None = None,
     identity: Identity | None = None,
     death_signal: signal.Signals = signal.SIGTERM,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in its own session, output to `log`; on Linux it gets `death_signal` when this thread ends.
+    """Start `command` in its own session; `errors` None goes to `output`. On Linux `death_signal` comes when we end.
 
-    Call it from the main thread: the death of the calling thread counts as the parent's."""
+    Call it from the main thread: the end of the calling thread counts as the parent's."""
     owner = f"{identity.uid}:{identity.gid}" if identity else "-"
     wrapper = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), str(int(death_signal)), owner]
     return subprocess.Popen(
         [*wrapper, *command],
         stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
+        stdout=output,
+        stderr=errors or subprocess.STDOUT,
         env=env,
         start_new_session=True,
     )

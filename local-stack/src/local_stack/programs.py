@@ -2,9 +2,9 @@
 
 import http.client
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,7 +40,7 @@ class Child:
         self.log = log
         self.started_s = time.monotonic()
         with log.open("wb") as file:
-            self.process = spawn(program.command, log=file, env=program.env)
+            self.process = spawn(program.command, output=file, env=program.env)
         self.record: Started = note(program.name, self.process, program.command)
 
     @property
@@ -68,27 +68,41 @@ class Child:
         stop_child(self.process, grace_s=grace_s)
 
 
-def wait_until_ready(children: Sequence[Child], *, timeout_s: float, pause: Pause = time.sleep) -> None:
-    """Returns when all are ready. Raises LaunchProblem when one ends or the time is over."""
+def wait_until_ready(
+    children: Sequence[Child],
+    *,
+    timeout_s: float,
+    pause: Pause = time.sleep,
+    on_ready: Callable[[Child], None] = lambda _child: None,
+) -> None:
+    """Returns when all are ready, having told `on_ready` of each. Raises LaunchProblem when one ends or time is over."""
     give_up_at = time.monotonic() + timeout_s
     waiting = list(children)
-    while waiting := [child for child in waiting if not child.is_ready()]:
-        if time.monotonic() > give_up_at:
+    while waiting:
+        for child in [child for child in waiting if child.is_ready()]:
+            waiting.remove(child)
+            on_ready(child)
+        if waiting and time.monotonic() > give_up_at:
             names = ", ".join(child.name for child in waiting)
             raise LaunchProblem(f"Not ready after {timeout_s:.0f} s: {names} (see {waiting[0].log})")
-        pause(POLL_S)
+        if waiting:
+            pause(POLL_S)
 
 
 def answers_ok(port: int, path: str) -> bool:
-    """Whether GET 127.0.0.1:port/path answers 200."""
+    return get_status(port, path) == http.client.OK
+
+
+def get_status(port: int, path: str, headers: Mapping[str, str] | None = None) -> int:
+    """The status of GET 127.0.0.1:port/path; 0 when there is no answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)
-    with suppress(OSError, http.client.HTTPException):
-        connection.request("GET", path)
-        status = connection.getresponse().status
+    try:
+        connection.request("GET", path, headers=dict(headers or {}))
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
         connection.close()
-        return status == http.client.OK
-    connection.close()
-    return False
 
 
 def ending(code: int) -> str:
@@ -97,32 +111,29 @@ def ending(code: int) -> str:
 
 
 def run_once(command: Sequence[str], *, env: Mapping[str, str], log: Path, pause: Pause = time.sleep) -> int:
-    """Run a program to its end, output appended to `log`; ended with us. Returns the exit code."""
+    """Run a program to its end, output appended to `log`. Returns the exit code."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
-        process = spawn(command, log=file, env=env)
+        return _finish(spawn(command, output=file, env=env), pause)
+
+
+def output_of(command: Sequence[str], *, env: Mapping[str, str], log: Path, pause: Pause = time.sleep) -> str:
+    """What a short program prints. Raises LaunchProblem with the last line of `log` when it fails."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as output, log.open("ab") as errors:
+        code = _finish(spawn(command, output=output, errors=errors, env=env), pause)
+        output.seek(0)
+        text = output.read().decode(errors="replace")
+    if code != 0:
+        raise LaunchProblem(f"{command[2]} ended with {ending(code)}: {' '.join(last_lines(log, 1))} (log: {log})")
+    return text
+
+
+def _finish(process: subprocess.Popen[bytes], pause: Pause) -> int:
+    """Wait for the end; when `pause` raises, the process is ended first."""
     try:
         while process.poll() is None:
             pause(0.02)
     finally:
         stop_child(process, grace_s=5.0)
     return process.returncode
-
-
-def output_of(command: Sequence[str], *, env: Mapping[str, str], log: Path, pause: Pause = time.sleep) -> str:
-    """What a short program prints. Raises LaunchProblem with the last line of `log` when it fails."""
-    answer = log.with_suffix(".out")
-    with answer.open("wb") as out, log.open("ab") as errors:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env=env, start_new_session=True
-        )
-    try:
-        while process.poll() is None:
-            pause(0.02)
-    finally:
-        stop_child(process, grace_s=5.0)
-        text = answer.read_text(errors="replace")
-        answer.unlink()
-    if process.returncode != 0:
-        raise LaunchProblem(f"{' '.join(command[1:4])} failed: {' '.join(last_lines(log, 1))} (log: {log})")
-    return text

@@ -1,0 +1,29 @@
+"""The last thing that `make up` prints: where everything is, and one line to try."""
+
+import json
+
+from local_stack.access import EMPLOYEE, Access
+from local_stack.wiring import Wiring
+
+FIRST_WORDS = "I need a new laptop"
+
+
+def farewell(wiring: Wiring, access: Access, *, ready_s: float, services_s: float) -> str:
+    """Plain text; the curl line works when it is pasted as it is."""
+    body = json.dumps({"content": FIRST_WORDS})
+    curl = (
+        f"curl -s {access.url}/api/v1/requests/cli -H 'Authorization: Bearer {access.token}' "
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )
+    places = {
+        "API": f"{access.url} (documentation: {access.url}/docs)",
+        "agent-service": f"http://127.0.0.1:{wiring.ports.agent_service}",
+        "integration-dispatcher": f"http://127.0.0.1:{wiring.ports.integration_dispatcher}",
+        "model": f"{wiring.model.model} at {wiring.model.url}",
+        "ServiceNow stand-in": f"http://127.0.0.1:{wiring.ports.servicenow}",
+        "logs": str(wiring.state_dir / "logs"),
+        "token": f"{access.token} ({EMPLOYEE.name}; an operator's is in {wiring.state_dir / 'env'})",
+    }
+    lines = [f"Ready after {ready_s:.1f} s (without the model server {services_s:.1f} s). Ctrl-C ends everything.", ""]
+    lines += [f"  {name:<23}{place}" for name, place in places.items()]
+    return "\n".join([*lines, "", "Try it:", "", f"  {curl}", ""])

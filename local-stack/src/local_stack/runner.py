@@ -1,0 +1,214 @@
+"""`local_stack up`: start everything in order, watch it, and end everything again, whatever happens."""
+
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from local_stack import external_database, model_server
+from local_stack.access import ensure_access
+from local_stack.farewell import farewell
+from local_stack.model_server import Kind
+from local_stack.postgres import PostgresCluster
+from local_stack.postgres_folder import embedded_cluster
+from local_stack.problems import LaunchProblem
+from local_stack.processes import last_lines
+from local_stack.programs import Child, Program, run_once, wait_until_ready
+from local_stack.screen import Screen
+from local_stack.settings import UpSettings, inherited_environment
+from local_stack.state import RunFile, load_secrets, take_run_lock
+from local_stack.wiring import Ports, Wiring, check_ports, choose_model
+
+READY_TIMEOUT_S = 180.0
+WATCH_S = 0.2
+DATABASE_STEP, MIGRATIONS_STEP, INSTALL_STEP = "PostgreSQL", "migrations", "installation of OGX"
+
+
+class StopRequested(Exception):
+    """Ctrl-C, SIGTERM or a closed terminal."""
+
+
+class StopSignals:
+    """Turns signals into StopRequested at the next `pause`, so that nothing is cut off between two steps."""
+
+    def __init__(self) -> None:
+        self._has_come = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+                signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self._has_come = True
+
+    def pause(self, seconds: float) -> None:
+        """Sleep. Raises StopRequested once a signal has come."""
+        if self._has_come:
+            raise StopRequested
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """`free_ports` lets suites run side by side; `services_only` leaves the model server out, to measure the rest."""
+
+    state_dir: Path
+    free_ports: bool = False
+    services_only: bool = False
+
+
+class Runner:
+    """One run. `run` returns the exit code and leaves no process behind."""
+
+    def __init__(self, options: UpOptions, settings: UpSettings, screen: Screen) -> None:
+        self._folder = options.state_dir
+        self._options = options
+        self._settings = settings
+        self._screen = screen
+        self._signals = StopSignals()
+        self._run_file = RunFile(self._folder)
+        self._children: list[Child] = []
+        self._cluster: PostgresCluster | None = None
+        self._began_s = time.monotonic()
+
+    def run(self) -> int:
+        """Returns 0 after a stop that somebody asked for, 1 after a problem, which is shown."""
+        try:
+            with take_run_lock(self._folder):
+                return self._run_locked()
+        except LaunchProblem as problem:
+            self._screen.problem(str(problem))
+            return 1
+
+    def _run_locked(self) -> int:
+        shutil.rmtree(self._folder / "logs", ignore_errors=True)
+        try:
+            self._start()
+            while True:
+                self._pause(WATCH_S)
+        except StopRequested:
+            self._screen.end_steps()
+            self._screen.line("Ending everything")
+            return 0
+        except LaunchProblem as problem:
+            self._screen.problem(str(problem))
+            return 1
+        finally:
+            self._stop()
+
+    def _start(self) -> None:
+        """Everything up to the printed curl line. Raises LaunchProblem, StopRequested."""
+        if ended := self._run_file.end_leftovers():
+            self._screen.line(f"Ended what an earlier run left: {', '.join(ended)}")
+        wiring = self._prepare()
+        model_server_child = self._launch_model(wiring)
+        early = [self._launch(program) for program in (wiring.servicenow(), wiring.servicenow_mcp())]
+        wiring = replace(wiring, database_url=wiring.database_url or self._start_postgres())
+        self._migrate(wiring)
+        services = [self._launch(program) for program in wiring.services()]
+        self._wait([*early, *services])
+        services_s = self._seconds()
+        self._wait(model_server_child)
+        access = ensure_access(
+            self._folder, wiring.ports.request_manager, wiring.database_tools(), self._log("bootstrap"), self._pause
+        )
+        self._screen.end_steps()
+        self._screen.line(farewell(wiring, access, ready_s=self._seconds(), services_s=services_s))
+
+    def _prepare(self) -> Wiring:
+        """What can be found wrong before anything is started. The URL of an embedded database is not known yet."""
+        ports = Ports.free() if self._options.free_ports else Ports.of(self._settings)
+        model = choose_model(self._settings, ports)
+        url = external_database.external_url(self._settings, inherited_environment())
+        if url:
+            external_database.check(url)
+        wiring = Wiring(ports, load_secrets(self._folder), model, self._folder, url or "")
+        check_ports(ports, unused=() if self._has_model_server(wiring) else ("ogx",))
+        return wiring
+
+    def _has_model_server(self, wiring: Wiring) -> bool:
+        return wiring.model.upstream is not None and not self._options.services_only
+
+    def _launch_model(self, wiring: Wiring) -> list[Child]:
+        """demo-rules first: the slow OGX asks its model's name while it starts."""
+        children = [self._launch(wiring.demo_rules())]
+        if not self._has_model_server(wiring):
+            return children
+        if not model_server.is_installed(Kind.OGX):
+            began_s = time.monotonic()
+            self._screen.begin(INSTALL_STEP)
+            model_server.install(Kind.OGX, log=self._log("ogx-install"), pause=self._pause)
+            self._screen.done(INSTALL_STEP, time.monotonic() - began_s)
+        return [*children, self._launch(wiring.ogx())]
+
+    def _start_postgres(self) -> str:
+        """Returns the URL."""
+        began_s = time.monotonic()
+        self._screen.begin(DATABASE_STEP)
+        self._cluster = embedded_cluster(self._folder, self._settings, self._signals.pause)
+        self._cluster.start()
+        self._screen.done(DATABASE_STEP, time.monotonic() - began_s)
+        return self._cluster.url()
+
+    def _migrate(self, wiring: Wiring) -> None:
+        began_s = time.monotonic()
+        self._screen.begin(MIGRATIONS_STEP)
+        log = self._log("migrations")
+        command = [sys.executable, "-m", "shared_models.migrate"]
+        if run_once(command, env=wiring.database_tools(), log=log, pause=self._pause) != 0:
+            raise LaunchProblem(f"The migrations failed: {' '.join(last_lines(log, 1))} (log: {log})")
+        self._screen.done(MIGRATIONS_STEP, time.monotonic() - began_s)
+
+    def _launch(self, program: Program) -> Child:
+        self._screen.begin(program.name)
+        child = Child(program, self._log(program.name))
+        self._children.append(child)
+        self._run_file.add(child.record)
+        return child
+
+    def _wait(self, children: list[Child]) -> None:
+        wait_until_ready(children, timeout_s=READY_TIMEOUT_S, pause=self._pause, on_ready=self._show_ready)
+
+    def _show_ready(self, child: Child) -> None:
+        self._screen.done(child.name, time.monotonic() - child.started_s)
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep. Raises StopRequested when asked to stop, LaunchProblem when something has died."""
+        self._signals.pause(seconds)
+        for child in self._children:
+            child.check_alive()
+        if self._cluster is not None and not self._cluster.is_running():
+            raise LaunchProblem(f"PostgreSQL has ended; log: {self._log('postgres')}")
+
+    def _stop(self) -> None:
+        """End all in reverse order, the database last."""
+        for child in reversed(self._children):
+            child.stop()
+        if self._cluster is not None:
+            self._cluster.stop()
+        self._run_file.remove()
+
+    def _log(self, name: str) -> Path:
+        return self._folder / "logs" / f"{name.lower().replace(' ', '-')}.log"
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began_s
+
+
+def run_postgres(state_dir: Path, settings: UpSettings, screen: Screen) -> int:
+    """Only the database, until somebody asks to stop. Raises LaunchProblem."""
+    signals = StopSignals()
+    with take_run_lock(state_dir):
+        cluster = embedded_cluster(state_dir, settings, signals.pause)
+        try:
+            cluster.start()
+            screen.line(f"DATABASE_URL={cluster.url()}")
+            while cluster.is_running():
+                signals.pause(WATCH_S)
+        except StopRequested:
+            return 0
+        finally:
+            cluster.stop()
+    raise LaunchProblem(f"PostgreSQL has ended; log: {cluster.log}")

@@ -1,0 +1,185 @@
+"""Who talks to whom: the command and environment of every program of the stack, from ports, secrets and settings."""
+
+import json
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from local_stack import model_server
+from local_stack.model_server import Kind, Upstream
+from local_stack.ports import check_free, free_port
+from local_stack.problems import LaunchProblem
+from local_stack.programs import Program
+from local_stack.settings import METRICS_OFFSET, REPOSITORY, UpSettings, inherited_environment
+from local_stack.state import Secrets
+
+DEMO_MODEL = "demo-rules"
+EMBEDDINGS_MODEL = "use-multilingual-v3"
+AGENTS_FOLDER = REPOSITORY / "agent-service" / "agents"
+KNOWLEDGE_FOLDER = REPOSITORY / "agent-service" / "knowledge"
+# The catalogue item of the stand-in.
+LAPTOP_REFRESH_ID = "0" * 32
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports of 127.0.0.1. Each field `name` can be set with the variable NAME_PORT."""
+
+    request_manager: int
+    agent_service: int
+    integration_dispatcher: int
+    servicenow_mcp: int
+    demo_rules: int
+    servicenow: int
+    ogx: int
+    request_manager_metrics: int
+    agent_service_metrics: int
+    integration_dispatcher_metrics: int
+
+    @classmethod
+    def of(cls, settings: UpSettings) -> "Ports":
+        return cls(
+            request_manager=settings.request_manager_port,
+            agent_service=settings.agent_service_port,
+            integration_dispatcher=settings.integration_dispatcher_port,
+            servicenow_mcp=settings.servicenow_mcp_port,
+            demo_rules=settings.demo_rules_port,
+            servicenow=settings.servicenow_port,
+            ogx=settings.ogx_port,
+            request_manager_metrics=settings.request_manager_port + METRICS_OFFSET,
+            agent_service_metrics=settings.agent_service_port + METRICS_OFFSET,
+            integration_dispatcher_metrics=settings.integration_dispatcher_port + METRICS_OFFSET,
+        )
+
+    @classmethod
+    def free(cls) -> "Ports":
+        chosen: set[int] = set()
+        while len(chosen) < len(fields(cls)):
+            chosen.add(free_port())
+        return cls(*chosen)
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The model server at `url` (without /v1) and the model to ask for; `upstream` is what OGX stands in front of."""
+
+    url: str
+    model: str
+    upstream: Upstream | None
+
+
+def choose_model(settings: UpSettings, ports: Ports) -> ModelChoice:
+    """LLAMA_STACK_URL, else LLM_URL behind our OGX, else demo-rules behind it. Raises LaunchProblem for half a choice."""
+    if settings.llama_stack_url:
+        if not settings.llama_stack_model:
+            raise LaunchProblem(
+                "LLAMA_STACK_URL is set, but no model: set LLAMA_STACK_MODEL to one that this server lists"
+            )
+        return ModelChoice(settings.llama_stack_url.rstrip("/").removesuffix("/v1"), settings.llama_stack_model, None)
+    if settings.llm_url:
+        if not settings.llm_model:
+            raise LaunchProblem("LLM_URL is set, but no model: set LLM_MODEL to the model's name at this address")
+        upstream = Upstream(settings.llm_url, settings.llm_model, settings.llm_api_key.get_secret_value())
+    else:
+        upstream = Upstream(f"http://127.0.0.1:{ports.demo_rules}/v1", DEMO_MODEL)
+    return ModelChoice(f"http://127.0.0.1:{ports.ogx}", f"llm/{upstream.model}", upstream)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The programs of one run. Methods build them; nothing is started here."""
+
+    ports: Ports
+    secrets: Secrets
+    model: ModelChoice
+    state_dir: Path
+    database_url: str
+
+    def demo_rules(self) -> Program:
+        """The stand-in model; also the embeddings, whatever model answers."""
+        return self._python("demo-rules", "local_stack.demo_rules", self.ports.demo_rules)
+
+    def servicenow(self) -> Program:
+        folder = str(self.state_dir / "servicenow")
+        env = {"SERVICENOW_API_KEY": self.secrets.servicenow_api_key}
+        return self._python("ServiceNow stand-in", "local_stack.servicenow", self.ports.servicenow, env, "--state-dir", folder)
+
+    def ogx(self) -> Program:
+        """Only where the model has an upstream, see `choose_model`."""
+        if self.model.upstream is None:
+            raise LaunchProblem("LLAMA_STACK_URL is set: no model server of our own")
+        return model_server.program(Kind.OGX, self.model.upstream, self.state_dir / "model-server", self.ports.ogx)
+
+    def database_tools(self) -> dict[str, str]:
+        """The environment of the programs that prepare the database: migrations and the bootstrap of the demo people."""
+        return self._environment(self._service("request_manager"))
+
+    def servicenow_mcp(self) -> Program:
+        env = {
+            "SERVICENOW_INSTANCE_URL": f"http://127.0.0.1:{self.ports.servicenow}",
+            "SERVICENOW_AUTH_TYPE": "api_key",
+            "SERVICENOW_API_KEY": self.secrets.servicenow_api_key,
+            "SERVICENOW_LAPTOP_REFRESH_ID": LAPTOP_REFRESH_ID,
+            "IDENTITY_PUBLIC_KEY": self.secrets.identity_public_key,
+        }
+        return self._python("ServiceNow MCP", "servicenow_mcp", self.ports.servicenow_mcp, env)
+
+    def request_manager(self) -> Program:
+        return self._python(
+            "request-manager", "request_manager", self.ports.request_manager, self._service("request_manager")
+        )
+
+    def agent_service(self) -> Program:
+        env = self._service("agent_service") | {
+            "LLAMA_STACK_URL": self.model.url,
+            "LLAMA_STACK_MODEL": self.model.model,
+            "IDENTITY_SIGNING_KEY": self.secrets.identity_signing_key,
+            "MCP_SERVERS": json.dumps({"servicenow": f"http://127.0.0.1:{self.ports.servicenow_mcp}/mcp"}),
+            "EMBEDDINGS_URL": f"http://127.0.0.1:{self.ports.demo_rules}/v1",
+            "EMBEDDINGS_MODEL": EMBEDDINGS_MODEL,
+            "AGENTS_DIR": str(AGENTS_FOLDER),
+            "KNOWLEDGE_DIR": str(KNOWLEDGE_FOLDER),
+        }
+        return self._python("agent-service", "agent_service", self.ports.agent_service, env)
+
+    def integration_dispatcher(self) -> Program:
+        env = self._service("integration_dispatcher") | {"SECRETS_KEY": self.secrets.secrets_key}
+        return self._python("integration-dispatcher", "integration_dispatcher", self.ports.integration_dispatcher, env)
+
+    def services(self) -> list[Program]:
+        return [self.integration_dispatcher(), self.agent_service(), self.request_manager()]
+
+    def _service(self, name: str) -> dict[str, str]:
+        """What the three services have in common, for the service of this package name."""
+        return {
+            "DATABASE_ROLE": f"ssa_{name}",
+            "METRICS_PORT": str(getattr(self.ports, f"{name}_metrics")),
+            "SERVICE_TOKEN_KEY": self.secrets.service_token_key,
+            "EVENTING_ENABLED": "false",
+            "EVENT_SINK_URL": "",
+            "REQUEST_MANAGER_URL": f"http://127.0.0.1:{self.ports.request_manager}",
+            "AGENT_SERVICE_URL": f"http://127.0.0.1:{self.ports.agent_service}",
+            "INTEGRATION_DISPATCHER_URL": f"http://127.0.0.1:{self.ports.integration_dispatcher}",
+        }
+
+    def _python(self, name: str, module: str, port: int, env: dict[str, str] | None = None, *arguments: str) -> Program:
+        """A program of this repository: its port is in the environment, and for the stand-ins an argument."""
+        command = [sys.executable, "-m", module, *arguments]
+        if module.startswith("local_stack."):
+            command += ["--port", str(port)]
+        return Program(name, command, self._environment({"PORT": str(port), **(env or {})}), port)
+
+    def _environment(self, own: dict[str, str]) -> dict[str, str]:
+        common = {"PROFILE": "local", "HOST": "127.0.0.1", "LOG_FORMAT": "json", "DATABASE_URL": self.database_url}
+        return inherited_environment() | common | own
+
+
+def check_ports(ports: Ports, unused: Collection[str] = ()) -> None:
+    """Raises LaunchProblem for the first port that somebody else holds; `unused` are names of fields not to look at."""
+    for each in fields(ports):
+        service = each.name.removesuffix("_metrics")
+        if service not in unused:
+            name = service.replace("_", "-")
+            what = name if service == each.name else f"metrics of {name}"
+            check_free(getattr(ports, each.name), what, f"{service.upper()}_PORT")
