@@ -75,6 +75,15 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+class Scope(StrEnum):
+    """What an API key may be used for."""
+
+    REQUESTS_READ = "requests:read"
+    REQUESTS_WRITE = "requests:write"
+    SESSIONS = "sessions"
+    ACCOUNT = "account"
+
+
 class CallerKind(StrEnum):
     PERSON = "person"
     TOOL = "tool"
