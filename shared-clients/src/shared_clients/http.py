@@ -1,7 +1,7 @@
 """The one way to call a neighbour: timeouts, bounded jittered retries, typed errors, trace and request id headers."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import httpx
@@ -10,6 +10,7 @@ import structlog
 from httpx_aiohttp import AiohttpTransport
 from shared_models.errors import Refusal, UpstreamRejected, UpstreamUnavailable
 from shared_models.telemetry import current_traceparent
+from stamina.instrumentation import get_on_retry_hooks, set_on_retry_hooks
 
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 TRIES = 3
@@ -116,6 +117,17 @@ class ServiceClient:
         if http_id:
             headers["x-request-id"] = str(http_id)
         return headers
+
+
+@contextmanager
+def quiet_retries() -> Iterator[None]:
+    """Retries inside are not logged: for programs whose output a person reads."""
+    before = get_on_retry_hooks()
+    set_on_retry_hooks(())
+    try:
+        yield
+    finally:
+        set_on_retry_hooks(before)
 
 
 def upstream_error(reply: httpx.Response) -> UpstreamUnavailable | UpstreamRejected:
