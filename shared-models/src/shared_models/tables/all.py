@@ -1,6 +1,6 @@
 """Every table, imported once so that `Base.metadata` is complete."""
 
-from shared_models.tables import engine
+from shared_models.tables import engine, request_manager
 from shared_models.tables.base import Base
 
-__all__ = ["Base", "engine"]
+__all__ = ["Base", "engine", "request_manager"]
