@@ -5,11 +5,13 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 from local_stack.problems import LaunchProblem
 from local_stack.processes import Pause
 from local_stack.programs import get_status, output_of
+from local_stack.servicenow.demo import demo_person
 from local_stack.state import read_env, write_env
 
 
@@ -23,9 +25,13 @@ class DemoPerson:
     variable: str
 
 
-# The first has a laptop in the ServiceNow stand-in that is due for a refresh.
-EMPLOYEE = DemoPerson("alice.johnson@example.com", "Alice Johnson", "user", "SSA_TOKEN")
-OPERATOR = DemoPerson("olivia.operator@example.com", "Olivia Operator", "operator", "SSA_OPERATOR_TOKEN")
+OPERATOR = DemoPerson("olivia@example.com", "Olivia Operator", "operator", "SSA_OPERATOR_TOKEN")
+
+
+def employee() -> DemoPerson:
+    """The person of the ServiceNow stand-in whose laptop is due for a refresh."""
+    person = demo_person()
+    return DemoPerson(person.email, person.name, "user", "SSA_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -35,35 +41,35 @@ class Access:
     operator_token: str = field(repr=False)
 
 
-def ensure_access(
-    state_dir: Path, port: int, environment: Mapping[str, str], log: Path, pause: Pause = time.sleep
-) -> Access:
-    """Keys of the demo people that request-manager at `port` accepts: those of the last run while they are valid.
+@dataclass(frozen=True)
+class Bootstrap:
+    """How keys are made: request_manager.bootstrap, and the running request-manager at `port` to try them on."""
 
-    Writes the `env` file. `environment` is the one of the bootstrap program. Raises LaunchProblem."""
+    port: int
+    environment: Mapping[str, str] = field(repr=False)
+    log: Path
+    pause: Pause = time.sleep
+
+    def ensure_key(self, person: DemoPerson, known: str) -> str:
+        """`known` if it is accepted, else a key of this person, which is `known` again where possible."""
+        if known and get_status(self.port, "/api/v1/users/me", {"authorization": f"Bearer {known}"}) == HTTPStatus.OK:
+            return known
+        command = [sys.executable, "-m", "request_manager.bootstrap"]
+        command += ["--email", person.email, "--role", person.role, "--name", person.name]
+        if known:
+            command += ["--api-key", known]
+        printed = output_of(command, env=self.environment, log=self.log, pause=self.pause)
+        try:
+            return str(json.loads(printed)["api_key"])
+        except (ValueError, KeyError, TypeError) as exc:
+            raise LaunchProblem(f"request_manager.bootstrap printed no key (log: {self.log})") from exc
+
+
+def ensure_access(state_dir: Path, bootstrap: Bootstrap) -> Access:
+    """Keys of the demo people, those of the last run while they are valid. Writes the `env` file. Raises LaunchProblem."""
     known = read_env(state_dir)
-    url = f"http://127.0.0.1:{port}"
-    tokens = [_ensure_key(person, known.get(person.variable, ""), port, environment, log, pause) for person in PEOPLE]
-    write_env(
-        state_dir, {"SSA_URL": url} | {person.variable: token for person, token in zip(PEOPLE, tokens, strict=True)}
-    )
-    return Access(url, *tokens)
-
-
-PEOPLE = (EMPLOYEE, OPERATOR)
-
-
-def _ensure_key(
-    person: DemoPerson, known: str, port: int, environment: Mapping[str, str], log: Path, pause: Pause
-) -> str:
-    if known and get_status(port, "/api/v1/users/me", {"authorization": f"Bearer {known}"}) == 200:
-        return known
-    command = [sys.executable, "-m", "request_manager.bootstrap"]
-    command += ["--email", person.email, "--role", person.role, "--name", person.name]
-    if known:
-        command += ["--api-key", known]
-    printed = output_of(command, env=environment, log=log, pause=pause)
-    try:
-        return str(json.loads(printed)["api_key"])
-    except (ValueError, KeyError, TypeError) as exc:
-        raise LaunchProblem(f"request_manager.bootstrap printed no key (log: {log})") from exc
+    people = (employee(), OPERATOR)
+    tokens = {each.variable: bootstrap.ensure_key(each, known.get(each.variable, "")) for each in people}
+    access = Access(f"http://127.0.0.1:{bootstrap.port}", *tokens.values())
+    write_env(state_dir, {"SSA_URL": access.url} | tokens)
+    return access

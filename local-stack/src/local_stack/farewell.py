@@ -2,7 +2,7 @@
 
 import json
 
-from local_stack.access import EMPLOYEE, Access
+from local_stack.access import Access, employee
 from local_stack.wiring import Wiring
 
 FIRST_WORDS = "I need a new laptop"
@@ -22,7 +22,7 @@ def farewell(wiring: Wiring, access: Access, *, ready_s: float, services_s: floa
         "model": f"{wiring.model.model} at {wiring.model.url}",
         "ServiceNow stand-in": f"http://127.0.0.1:{wiring.ports.servicenow}",
         "logs": str(wiring.state_dir / "logs"),
-        "token": f"{access.token} ({EMPLOYEE.name}; an operator's is in {wiring.state_dir / 'env'})",
+        "token": f"{access.token} ({employee().name}; an operator's is in {wiring.state_dir / 'env'})",
     }
     lines = [f"Ready after {ready_s:.1f} s (without the model server {services_s:.1f} s). Ctrl-C ends everything.", ""]
     lines += [f"  {name:<23}{place}" for name, place in places.items()]

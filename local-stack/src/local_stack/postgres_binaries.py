@@ -150,16 +150,22 @@ def missing_library(message: str) -> str:
 
 
 def _copy_installation(programs: Path, cache: Path) -> Path:
-    """Hard-link, or else copy, the installation (bin, lib, share; 42 MB) to a folder that only we write."""
-    installation = programs.parent
-    copy = cache / f"postgres-{installation.stat().st_mtime_ns:x}"
+    """Hard-link, or else copy, the installation (42 MB) to a folder that only we write, with the libraries beside it.
+
+    A wheel holds `package/installation/bin` and, where the programs look for them, libraries in `package.libs`."""
+    package = programs.parents[1]
+    libraries = package.with_name(f"{package.name}.libs")
+    copy = cache / f"postgres-{programs.stat().st_mtime_ns:x}"
     if not copy.exists():
         unfinished = copy.with_suffix(f".{os.getpid()}")
-        shutil.copytree(installation, unfinished, symlinks=True, copy_function=_link_or_copy)
+        for source in (programs.parent, libraries):
+            target = unfinished / source.relative_to(package.parent)
+            if source.exists():
+                shutil.copytree(source, target, symlinks=True, copy_function=_link_or_copy)
         for folder in (unfinished, *(path for path in unfinished.rglob("*") if path.is_dir())):
             folder.chmod(0o755)
         unfinished.rename(copy)
-    return copy / "bin"
+    return copy / programs.relative_to(package.parent)
 
 
 def _link_or_copy(source: str, target: str) -> None:

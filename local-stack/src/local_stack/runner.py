@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from local_stack import external_database, model_server
-from local_stack.access import ensure_access
+from local_stack.access import Bootstrap, ensure_access
 from local_stack.farewell import farewell
 from local_stack.model_server import Kind
 from local_stack.postgres import PostgresCluster
@@ -111,9 +111,10 @@ class Runner:
         self._wait([*early, *services])
         services_s = self._seconds()
         self._wait(model_server_child)
-        access = ensure_access(
-            self._folder, wiring.ports.request_manager, wiring.database_tools(), self._log("bootstrap"), self._pause
+        bootstrap = Bootstrap(
+            wiring.ports.request_manager, wiring.database_tools(), self._log("bootstrap"), self._pause
         )
+        access = ensure_access(self._folder, bootstrap)
         self._screen.end_steps()
         self._screen.line(farewell(wiring, access, ready_s=self._seconds(), services_s=services_s))
 

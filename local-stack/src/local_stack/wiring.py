@@ -11,6 +11,7 @@ from local_stack.model_server import Kind, Upstream
 from local_stack.ports import check_free, free_port
 from local_stack.problems import LaunchProblem
 from local_stack.programs import Program
+from local_stack.servicenow.catalogue import shipped_catalogue
 from local_stack.settings import METRICS_OFFSET, REPOSITORY, UpSettings, inherited_environment
 from local_stack.state import Secrets
 
@@ -18,8 +19,6 @@ DEMO_MODEL = "demo-rules"
 EMBEDDINGS_MODEL = "use-multilingual-v3"
 AGENTS_FOLDER = REPOSITORY / "agent-service" / "agents"
 KNOWLEDGE_FOLDER = REPOSITORY / "agent-service" / "knowledge"
-# The catalogue item of the stand-in.
-LAPTOP_REFRESH_ID = "0" * 32
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,10 @@ class Wiring:
 
     def servicenow(self) -> Program:
         folder = str(self.state_dir / "servicenow")
-        env = {"SERVICENOW_API_KEY": self.secrets.servicenow_api_key}
-        return self._python("ServiceNow stand-in", "local_stack.servicenow", self.ports.servicenow, env, "--state-dir", folder)
+        env = {"SERVICENOW_STANDIN_API_KEY": self.secrets.servicenow_api_key}
+        return self._python(
+            "ServiceNow stand-in", "local_stack.servicenow", self.ports.servicenow, env, "--state-dir", folder
+        )
 
     def ogx(self) -> Program:
         """Only where the model has an upstream, see `choose_model`."""
@@ -120,7 +121,7 @@ class Wiring:
             "SERVICENOW_INSTANCE_URL": f"http://127.0.0.1:{self.ports.servicenow}",
             "SERVICENOW_AUTH_TYPE": "api_key",
             "SERVICENOW_API_KEY": self.secrets.servicenow_api_key,
-            "SERVICENOW_LAPTOP_REFRESH_ID": LAPTOP_REFRESH_ID,
+            "SERVICENOW_LAPTOP_REFRESH_ID": shipped_catalogue().item.sys_id,
             "IDENTITY_PUBLIC_KEY": self.secrets.identity_public_key,
         }
         return self._python("ServiceNow MCP", "servicenow_mcp", self.ports.servicenow_mcp, env)
