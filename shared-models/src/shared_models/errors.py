@@ -18,6 +18,7 @@ class ServiceError(Exception):
         super().__init__(detail or self.title)
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.headers: dict[str, str] = {}
         if hint:
             self.hint = hint
 

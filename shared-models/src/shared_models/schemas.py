@@ -62,6 +62,7 @@ class NormalizedRequest(Message):
     delivery: DeliveryWish | None = None
     retry_of: UUID | None = None
     metadata: Metadata = Field(default_factory=dict)
+    context: Metadata = Field(default_factory=dict, description="the integration's own fields, as the entry took them")
     created_at: datetime
     deadline_at: datetime
 

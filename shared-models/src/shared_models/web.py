@@ -148,7 +148,7 @@ def problem(error: ServiceError, http_id: str, **extra: object) -> Response:
         "request_id": http_id,
         **extra,
     }
-    headers = {}
+    headers = dict(error.headers)
     if error.retry_after_s is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after_s)))
     elif error.status == 503:

@@ -99,8 +99,9 @@ class Conversation(Base):
 class RequestLog(Base):
     """A request from accept to end. Columns of type json keep the text as written, so that every reader gets the same result.
 
-    `caller` is who sent it (the scope of idempotency keys), `user_id` the person it is for. `end_wish` is an end that
-    agent-service is being asked for. `extra`: context, confirm and delivery wish as they came in. After the retention time content and response are gone (`purged_at`)."""
+    `caller` is who sent it (the scope of idempotency keys), `user_id` the person it is for. `extra`: context, confirm and
+    delivery wish as they came in. `end_wish` is an end that agent-service is being asked for. After the retention time
+    content and response are gone (`purged_at`)."""
 
     __tablename__ = "request_logs"
 
