@@ -9,18 +9,19 @@ from pathlib import Path
 
 import asyncpg
 from local_stack.postgres import ClusterOptions, PostgresCluster
+from local_stack.postgres_folder import cluster_folder, system_state_homes
 
 MUST_BE_ON = ("fsync", "synchronous_commit", "full_page_writes")
 SETTINGS = {"shared_preload_libraries": "pg_stat_statements", "max_connections": "200"}
 
 
 @contextmanager
-def durable_cluster(folder: Path) -> Iterator[PostgresCluster]:
-    """A new cluster on the disk of `folder`; fsync and synchronous_commit are checked to be on. Raises RuntimeError."""
+def durable_cluster(work: Path) -> Iterator[PostgresCluster]:
+    """A new cluster on the disk of `work`; fsync and synchronous_commit are checked to be on. Raises RuntimeError."""
+    folder = cluster_folder(work / "database", system_state_homes(""))
     shutil.rmtree(folder, ignore_errors=True)
-    cluster = PostgresCluster(
-        folder, log=folder.with_suffix(".log"), options=ClusterOptions(settings=tuple(SETTINGS.items()))
-    )
+    options = ClusterOptions(settings=tuple(SETTINGS.items()))
+    cluster = PostgresCluster(folder, log=work / "postgres.log", options=options)
     try:
         cluster.start()
         for name in MUST_BE_ON:
