@@ -42,7 +42,7 @@ def warm_start(folder: Path) -> UpTimes | None:
 def _start_once(state: Path, log: Path) -> UpTimes | None:
     command = [sys.executable, "-m", "local_stack", "up", "--free-ports", "--state-dir", str(state)]
     with log.open("wb") as file:
-        process = spawn(command, log=file)
+        process = spawn(command, output=file)
     try:
         return _wait_for_ready_line(process, log)
     finally:
