@@ -1,0 +1,156 @@
+"""Tables of integration-dispatcher, their only writer: integration settings, plans, deliveries and their attempts."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared_models.tables.base import EMPTY_OBJECT, NOW, Base, timestamp
+
+EMPTY_TEXT = text("''")
+ZERO = text("0")
+FALSE = text("false")
+
+
+class IntegrationDefaultConfig(Base):
+    """An administrator's defaults for one integration. Written by integration-dispatcher. Null: the environment's value."""
+
+    __tablename__ = "integration_default_configs"
+
+    integration: Mapped[str] = mapped_column(Text, primary_key=True)
+    enabled: Mapped[bool | None] = mapped_column(Boolean)
+    priority: Mapped[int | None] = mapped_column(SmallInteger)
+    retry_count: Mapped[int | None] = mapped_column(SmallInteger)
+    retry_delay_seconds: Mapped[float | None] = mapped_column(Double)
+    updated_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+    updated_by: Mapped[UUID] = mapped_column(Uuid)
+
+
+class UserIntegrationConfig(Base):
+    """What one person set for one integration. Written by integration-dispatcher. Null: the default's value.
+
+    `config` holds what may be shown again, `secrets` the rest as JSON encrypted with SECRETS_KEY."""
+
+    __tablename__ = "user_integration_configs"
+
+    user_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    integration: Mapped[str] = mapped_column(Text, primary_key=True)
+    enabled: Mapped[bool] = mapped_column(Boolean)
+    config: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=EMPTY_OBJECT)
+    secrets: Mapped[str | None] = mapped_column(Text)
+    priority: Mapped[int | None] = mapped_column(SmallInteger)
+    retry_count: Mapped[int | None] = mapped_column(SmallInteger)
+    retry_delay_seconds: Mapped[float | None] = mapped_column(Double)
+    disabled_reason: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
+    failing_since: Mapped[datetime | None] = mapped_column(timestamp())
+    created_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+
+
+class DeliveryPlan(Base):
+    """Where one answer goes. Written by integration-dispatcher. The row makes planning idempotent by request.
+
+    `message` is the AgentResponse as JSON text, `chain` the integrations in order, `position` the last one started
+    (from 0). `fallback_at`: when the next one is started unless `delivered_at` is set; null: there is no next one."""
+
+    __tablename__ = "delivery_plans"
+
+    request_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(Uuid)
+    session_id: Mapped[UUID] = mapped_column(Uuid)
+    message: Mapped[str] = mapped_column(Text)
+    policy: Mapped[str] = mapped_column(Text)
+    chain: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    position: Mapped[int] = mapped_column(SmallInteger, server_default=ZERO)
+    fallback_at: Mapped[datetime | None] = mapped_column(timestamp())
+    delivered_at: Mapped[datetime | None] = mapped_column(timestamp())
+    created_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+
+    __table_args__ = (Index("ix_delivery_plans_due", "fallback_at", postgresql_where=text("fallback_at is not null")),)
+
+
+class DeliveryLog(Base):
+    """One part of one message to one target. Written by integration-dispatcher. `id` is the message's, the same for its parts.
+
+    `rank` is the integration's place in the plan's chain, `body` what the handler sends, `failures` the tries that were
+    answered with a failure."""
+
+    __tablename__ = "delivery_logs"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    part: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    parts: Mapped[int] = mapped_column(SmallInteger)
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("delivery_plans.request_id", ondelete="CASCADE"))
+    session_id: Mapped[UUID] = mapped_column(Uuid)
+    user_id: Mapped[UUID] = mapped_column(Uuid)
+    integration: Mapped[str] = mapped_column(Text)
+    target: Mapped[str] = mapped_column(Text)
+    rank: Mapped[int] = mapped_column(SmallInteger)
+    body: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
+    failures: Mapped[int] = mapped_column(SmallInteger, server_default=ZERO)
+    provider_id: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
+    is_late: Mapped[bool] = mapped_column(Boolean, server_default=FALSE)
+    created_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+    next_attempt_at: Mapped[datetime | None] = mapped_column(timestamp())
+    expires_at: Mapped[datetime] = mapped_column(timestamp())
+    ended_at: Mapped[datetime | None] = mapped_column(timestamp())
+    replayed_at: Mapped[datetime | None] = mapped_column(timestamp())
+
+    __table_args__ = (
+        UniqueConstraint("request_id", "integration", "target", "part"),
+        Index("ix_delivery_logs_user", "user_id", "id"),
+        Index("ix_delivery_logs_open", "expires_at", postgresql_where=text("status in ('pending', 'retrying')")),
+    )
+
+
+class DeliveryAttempt(Base):
+    """One try to send one part. Written by integration-dispatcher, before the try: an open row is a try under way.
+
+    `code` is the provider's (an HTTP status), `detail` its words: bounded, without secrets."""
+
+    __tablename__ = "delivery_attempts"
+
+    delivery_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    part: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    outcome: Mapped[str | None] = mapped_column(Text)
+    code: Mapped[int | None] = mapped_column(Integer)
+    detail: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
+    started_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+    ended_at: Mapped[datetime | None] = mapped_column(timestamp())
+
+    __table_args__ = (
+        ForeignKeyConstraint(["delivery_id", "part"], ["delivery_logs.id", "delivery_logs.part"], ondelete="CASCADE"),
+    )
+
+
+class ReceivedTestMessage(Base):
+    """The inbox of the test integration. Written by integration-dispatcher. A repeated delivery leaves one row."""
+
+    __tablename__ = "test_messages"
+
+    delivery_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    part: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    user_id: Mapped[UUID] = mapped_column(Uuid)
+    request_id: Mapped[UUID] = mapped_column(Uuid)
+    content: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+
+    __table_args__ = (Index(None, "user_id", "delivery_id"),)
