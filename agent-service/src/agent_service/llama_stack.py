@@ -14,7 +14,6 @@ from llama_stack_client import (
     APIConnectionError,
     APIError,
     APIStatusError,
-    APITimeoutError,
     AsyncLlamaStackClient,
     AsyncStream,
 )
@@ -42,7 +41,6 @@ MAX_REPLY_BYTES = 8 * 1024 * 1024
 CONNECT_TIMEOUT_S = 5.0
 SHORT_TIMEOUT_S = 10.0
 ITEMS_PER_APPEND = 20
-JSON = {"content-type": "application/json"}
 
 
 class LlamaStack:
@@ -97,10 +95,8 @@ class LlamaStack:
         """For readiness. Raises ModelError when the server is not healthy."""
         try:
             await self._client.get("/v1/health", cast_to=httpx.Response)
-        except APITimeoutError as exc:
-            raise ModelTimeout("health") from exc
         except APIError as exc:
-            raise ModelUnavailable(f"health: {type(exc).__name__}") from exc
+            raise ModelUnavailable(f"health: {exc.__cause__ or exc!r}"[:300]) from exc
 
     async def create(self, items: Sequence[Item]) -> str:
         """Make a conversation with these messages, however many. Raises ModelError."""
@@ -142,7 +138,9 @@ class LlamaStack:
                     yield response
                 finally:
                     await response.aclose()
-        except (TimeoutError, httpx.TimeoutException, APITimeoutError) as exc:
+        except httpx.ConnectTimeout as exc:  # aiohttp's transport: refused, not reached, or hung up on us
+            raise ModelUnavailable(f"{path}: {exc}"[:300]) from exc
+        except (TimeoutError, httpx.TimeoutException) as exc:
             raise ModelTimeout(f"no whole reply within {timeout_s:g} s") from exc
         except (httpx.TransportError, APIConnectionError, UpstreamUnavailable) as exc:
             raise ModelUnavailable(f"{path}: {exc!r}"[:300]) from exc
@@ -159,6 +157,10 @@ class LlamaStack:
             )
         except APIStatusError as exc:
             raise _Refused(exc.response) from exc
+        except APIConnectionError as exc:
+            if isinstance(exc.__cause__, httpx.TransportError):
+                raise exc.__cause__ from exc
+            raise
         assert isinstance(response, httpx.Response)
         return response
 
@@ -216,4 +218,4 @@ def _words(response: httpx.Response) -> str:
 
 def _headers() -> Mapping[str, str]:
     traceparent = current_traceparent()
-    return {**JSON, "traceparent": traceparent} if traceparent else JSON
+    return {"traceparent": traceparent} if traceparent else {}
