@@ -17,3 +17,15 @@ async def eventually[T](look: Callable[[], Awaitable[T]], *, within_s: float = 5
         if time.monotonic() > give_up_at:
             raise AssertionError(f"not within {within_s} s; last value: {value!r}")
         await asyncio.sleep(every_s)
+
+
+def eventually_blocking[T](look: Callable[[], T], *, within_s: float = 5.0, every_s: float = 0.02) -> T:
+    """`eventually` for tests and fixtures without an event loop."""
+    give_up_at = time.monotonic() + within_s
+    while True:
+        value = look()
+        if value:
+            return value
+        if time.monotonic() > give_up_at:
+            raise AssertionError(f"not within {within_s} s; last value: {value!r}")
+        time.sleep(every_s)

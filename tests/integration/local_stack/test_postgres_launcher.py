@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
+from local_stack.external_database import check
 from local_stack.postgres import FOR_TESTS, ClusterOptions, PostgresCluster
 from local_stack.postgres_binaries import find_binaries, server_identity
 from local_stack.postgres_folder import cluster_folder, recorded_folder
@@ -201,16 +202,32 @@ def test_data_of_another_major_version_is_refused_with_the_fix(open_folder: Path
 async def test_programs_that_the_servers_user_cannot_reach_are_copied(open_folder: Path) -> None:
     closed = open_folder / "closed"
     closed.mkdir(mode=0o700)
+    cluster = cluster_in(open_folder, ClusterOptions(programs=copied_programs(closed), settings=FAST.settings))
+    cluster.start()
+    try:
+        assert await ask(cluster, "select 1") == 1
+    finally:
+        cluster.stop()
+
+
+def copied_programs(folder: Path) -> Path:
+    """The bin folder of a copy of the whole installation below `folder`."""
     programs = find_binaries()
     package = programs.parents[1]
     for source in (package, package.with_name(f"{package.name}.libs")):
         if source.exists():
-            shutil.copytree(source, closed / source.name)
-    programs = closed / programs.relative_to(package.parent)
+            shutil.copytree(source, folder / source.name)
+    return folder / programs.relative_to(package.parent)
+
+
+def test_a_server_without_pgvector_is_one_line_that_names_the_fix(open_folder: Path) -> None:
+    programs = copied_programs(open_folder)
+    (programs.parent / "share" / "extension" / "vector.control").unlink()
     cluster = cluster_in(open_folder, ClusterOptions(programs=programs, settings=FAST.settings))
     cluster.start()
     try:
-        assert await ask(cluster, "select 1") == 1
+        with pytest.raises(LaunchProblem, match="has no pgvector: install it there"):
+            check(cluster.url())
     finally:
         cluster.stop()
 

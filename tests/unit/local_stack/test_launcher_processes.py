@@ -1,5 +1,6 @@
 """Children of the runner: how they end, and that they end with it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ time.sleep(60)
 
 
 def python(name: str, code: str, port: int = 1) -> Program:
-    return Program(name, [sys.executable, "-c", code], {}, port)
+    return Program(name, [sys.executable, "-c", code], dict(os.environ), port)
 
 
 def read(log: Path) -> str:
@@ -104,16 +105,16 @@ def test_a_program_that_never_gets_ready_is_named(tmp_path: Path) -> None:
 
 def test_a_program_that_cannot_be_run_says_so_in_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert run_once(["/nowhere/program"], env={}, log=log) == 1
+    assert run_once(["/nowhere/program"], env=os.environ, log=log) == 1
     assert "cannot run /nowhere/program" in log.read_text()
 
 
 def test_only_what_a_short_program_prints_is_its_answer(tmp_path: Path) -> None:
     code = "import sys; print('answer'); print('chatter', file=sys.stderr)"
-    assert output_of([sys.executable, "-c", code], env={}, log=tmp_path / "log") == "answer\n"
+    assert output_of([sys.executable, "-c", code], env=os.environ, log=tmp_path / "log") == "answer\n"
     assert (tmp_path / "log").read_text() == "chatter\n"
     with pytest.raises(LaunchProblem, match="exit code 1: poor"):
-        output_of([sys.executable, "-c", "raise SystemExit('poor')"], env={}, log=tmp_path / "log")
+        output_of([sys.executable, "-c", "raise SystemExit('poor')"], env=os.environ, log=tmp_path / "log")
 
 
 def test_a_stop_request_ends_a_short_program_at_once(tmp_path: Path) -> None:
@@ -124,5 +125,5 @@ def test_a_stop_request_ends_a_short_program_at_once(tmp_path: Path) -> None:
         raise Stop
 
     with pytest.raises(Stop):
-        run_once(["sleep", "60.25"], env={}, log=tmp_path / "log", pause=stop)
+        run_once(["sleep", "60.25"], env=os.environ, log=tmp_path / "log", pause=stop)
     assert not [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "60.25"]]
