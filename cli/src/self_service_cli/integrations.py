@@ -1,0 +1,157 @@
+"""`ssa integrations`: where answers may go, in which order, with which settings."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import JsonValue
+from shared_clients.request_manager import RequestManagerClient
+from shared_models.enums import IntegrationType
+
+from self_service_cli.command import Command, command_of, ending, run
+from self_service_cli.failures import usage
+from self_service_cli.output import Output
+from self_service_cli.rows import items_of
+
+app = typer.Typer(no_args_is_help=True)
+
+MAX_CONFIG_CHARS = 64 * 1024
+
+
+class Integration(StrEnum):
+    """Those that deliver, as choices of the command line."""
+
+    SLACK = IntegrationType.SLACK
+    EMAIL = IntegrationType.EMAIL
+    WEBHOOK = IntegrationType.WEBHOOK
+    SMS = IntegrationType.SMS
+    TEST = IntegrationType.TEST
+
+
+IntegrationArgument = Annotated[Integration, typer.Argument(metavar="INTEGRATION", help="slack, email, webhook, …")]
+EverybodyOption = Annotated[bool, typer.Option("--everybody", help="Administrators: the default for everybody.")]
+
+
+@app.command("list")
+def list_integrations(context: typer.Context, everybody: EverybodyOption = False) -> None:
+    """List what holds for you, in the order in which it is tried."""
+
+    async def work(command: Command, api: RequestManagerClient) -> None:
+        found = await (api.integration_defaults() if everybody else api.effective_integrations())
+        show(command.out, found)
+
+    run(context, work)
+
+
+@app.command("set")
+def set_integration(
+    context: typer.Context,
+    integration: IntegrationArgument,
+    config: Annotated[list[str] | None, typer.Option(help="One setting, NAME=VALUE; several are possible.")] = None,
+    config_file: Annotated[str, typer.Option(help="Settings as a JSON object in a file; `-` is stdin (secrets).")] = "",
+    priority: Annotated[int | None, typer.Option(help="The lowest number is tried first.")] = None,
+    retry_count: Annotated[int | None, typer.Option(min=0, help="How often to try again.")] = None,
+    retry_delay_seconds: Annotated[int | None, typer.Option(min=1, help="The first pause before that.")] = None,
+    everybody: EverybodyOption = False,
+) -> None:
+    """Switch an integration on and say how it is to be used.
+
+    `ssa integrations set webhook --config url=https://example.com/hook`"""
+    settings: dict[str, JsonValue] = {"enabled": True}
+    numbers = (("priority", priority), ("retry_count", retry_count), ("retry_delay_seconds", retry_delay_seconds))
+    settings |= {name: value for name, value in numbers if value is not None}
+    with ending(command_of(context)):
+        values = {**read_config(config_file), **parse_config(config or [])}
+        if values:
+            settings["config"] = values
+    change(context, integration, settings, everybody=everybody)
+
+
+@app.command("disable")
+def disable_integration(
+    context: typer.Context, integration: IntegrationArgument, everybody: EverybodyOption = False
+) -> None:
+    """Deliver nothing there."""
+    change(context, integration, {"enabled": False}, everybody=everybody)
+
+
+@app.command("reset")
+def reset_integrations(
+    context: typer.Context,
+    integration: Annotated[Integration | None, typer.Argument(metavar="[INTEGRATION]", help="Only this one.")] = None,
+) -> None:
+    """Drop your own changes, of one integration or of all: the defaults hold again."""
+
+    async def work(command: Command, api: RequestManagerClient) -> None:
+        if integration is None:
+            await api.reset_integrations()
+        else:
+            await api.remove_integration(integration)
+        show(command.out, await api.effective_integrations())
+
+    what = f"your changes of {integration}" if integration else "all your changes"
+    run(context, work, question=f"Drop {what}?")
+
+
+def change(
+    context: typer.Context, integration: Integration, settings: dict[str, JsonValue], *, everybody: bool
+) -> None:
+    async def work(command: Command, api: RequestManagerClient) -> None:
+        call = api.set_integration_default if everybody else api.set_integration
+        show(command.out, await call(integration, settings))
+
+    run(context, work)
+
+
+def parse_config(pairs: list[str]) -> dict[str, JsonValue]:
+    """NAME=VALUE; a value that is a JSON number, boolean, list or object is one. Raises Failure (usage)."""
+    parsed: dict[str, JsonValue] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise usage(f"--config takes NAME=VALUE, not {pair!r}.")
+        parsed[name] = _value(value)
+    return parsed
+
+
+def read_config(file: str) -> dict[str, JsonValue]:
+    """The JSON object in a file or in stdin; an empty one without a file. Raises Failure (usage)."""
+    if not file:
+        return {}
+    try:
+        text = sys.stdin.read(MAX_CONFIG_CHARS) if file == "-" else Path(file).read_text(encoding="utf-8")
+        value = json.loads(text)
+    except (OSError, ValueError):
+        raise usage("--config-file names no readable JSON file.") from None
+    if not isinstance(value, dict):
+        raise usage("--config-file must hold a JSON object.")
+    return value
+
+
+def show(out: Output, found: JsonValue) -> None:
+    if out.is_json:
+        out.document(found)
+        return
+    items = items_of(found) or ([found] if isinstance(found, dict) and "enabled" in found else [])
+    rows = [
+        (
+            item.get("integration") or item.get("integration_type"),
+            "on" if item.get("enabled") else "off",
+            item.get("priority"),
+            item.get("source", ""),
+            json.dumps(item["config"]) if item.get("config") else "",
+        )
+        for item in items
+    ]
+    out.table(("integration", "state", "priority", "from", "settings"), rows)
+
+
+def _value(text: str) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError:
+        return text
+    return text if value is None or isinstance(value, str) else value
