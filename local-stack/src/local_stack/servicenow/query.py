@@ -6,12 +6,19 @@ Source: ServiceNow, encoded query strings."""
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 CONDITION = re.compile(r"(?P<field>[a-z][a-z0-9_.]*)(?P<operator>!=|=|IN|LIKE)(?P<value>.*)", re.DOTALL)
 ORDER = re.compile(r"ORDERBY(?P<descending>DESC)?(?P<field>[a-z][a-z0-9_.]*)")
 SEPARATOR = re.compile(r"\^(\^?)")
 
-type Values = Mapping[str, str]
+
+class Cell(Protocol):
+    @property
+    def value(self) -> str: ...
+
+
+type Values = Mapping[str, Cell]
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Condition:
     def holds(self, row: Values) -> bool:
         if self.field not in row or self.value.startswith("javascript:"):
             return True
-        present = row[self.field].casefold()
+        present = row[self.field].value.casefold()
         wanted = self.value.casefold()
         match self.operator:
             case "=":
@@ -47,7 +54,8 @@ class Query:
         return any(all(any(c.holds(row) for c in either) for either in group) for group in self.groups)
 
     def sort_key(self, row: Values, name: str) -> str:
-        return row.get(name, "").casefold()
+        cell = row.get(name)
+        return "" if cell is None else cell.value.casefold()
 
 
 def parse(text: str) -> Query:

@@ -85,7 +85,7 @@ def laptop_row(laptop: Laptop, person: Person, today: date) -> Row:
     }
 
 
-def request_row(ticket: Ticket, people: Iterable[Person]) -> Row:
+def request_row(ticket: Ticket, names: Mapping[str, str]) -> Row:
     opened = text(f"{ticket.opened_at:%Y-%m-%d %H:%M:%S}")
     return {
         "sys_id": text(ticket.sys_id),
@@ -96,11 +96,11 @@ def request_row(ticket: Ticket, people: Iterable[Person]) -> Row:
         "request_state": choice(ticket.request_state, REQUEST_STATES),
         "opened_at": opened,
         "short_description": text(ticket.short_description),
-        "requested_for": _person(ticket.requested_for, people),
+        "requested_for": _person(ticket.requested_for, names),
     }
 
 
-def item_row(ticket: Ticket, people: Iterable[Person], catalogue: Catalogue) -> Row:
+def item_row(ticket: Ticket, names: Mapping[str, str], catalogue: Catalogue) -> Row:
     opened = text(f"{ticket.opened_at:%Y-%m-%d %H:%M:%S}")
     waiting = Cell("waiting_for_approval", "Waiting for Approval")
     return {
@@ -116,19 +116,14 @@ def item_row(ticket: Ticket, people: Iterable[Person], catalogue: Catalogue) -> 
         "assignment_group": reference("sys_user_group", new_sys_id("group", catalogue.team), catalogue.team),
         "request": reference("sc_request", ticket.sys_id, ticket.number),
         "request.number": text(ticket.number),
-        "request.requested_for": _person(ticket.requested_for, people),
-        "requested_for": _person(ticket.requested_for, people),
+        "request.requested_for": _person(ticket.requested_for, names),
+        "requested_for": _person(ticket.requested_for, names),
         **{f"variables.{name}": text(value) for name, value in ticket.variables.items()},
     }
 
 
-def _person(sys_id: str, people: Iterable[Person]) -> Cell:
-    name = next((person.name for person in people if person.sys_id == sys_id), "")
-    return reference("sys_user", sys_id, name)
-
-
-def values(row: Row) -> dict[str, str]:
-    return {name: cell.value for name, cell in row.items()}
+def _person(sys_id: str, names: Mapping[str, str]) -> Cell:
+    return reference("sys_user", sys_id, names.get(sys_id, ""))
 
 
 def shown(row: Row, params: Mapping[str, str], base_url: str, hidden: Iterable[str] = ()) -> dict[str, object]:

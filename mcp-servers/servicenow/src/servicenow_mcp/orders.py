@@ -86,12 +86,17 @@ class OrderBook:
             try:
                 return await self.backend.order(order.variables(), order.person)
             except ServiceNowFault as fault:
-                if fault.effect is Effect.UNKNOWN and (found := await self._look_again(order, fault)) is not None:
-                    return found
-                if fault.may_still_run and fault.effect is Effect.UNKNOWN:
-                    raise OrderUnclear(fault.cause) from fault
+                is_unknown = fault.effect is Effect.UNKNOWN
+                may_still_come = is_unknown and fault.may_still_run
                 pause_s = self._pause_s(fault, attempt)
-                if not fault.is_passing or attempt == ORDER_ATTEMPTS or pause_s > self.backend.rest.timeout_s:
+                may_repeat = fault.is_passing and attempt < ORDER_ATTEMPTS and pause_s <= self.backend.rest.timeout_s
+                if is_unknown or may_repeat:
+                    found = await self._look_again(order, fault, looks=LOOKS_AFTER_SILENCE if may_still_come else 1)
+                    if found is not None:
+                        return found
+                if may_still_come:
+                    raise OrderUnclear(fault.cause) from fault
+                if not may_repeat:
                     raise
                 log.warning("order_repeated", cause=fault.cause, attempt=attempt)
                 await asyncio.sleep(pause_s)
@@ -102,14 +107,15 @@ class OrderBook:
             return fault.retry_after_s
         return self.pause_s * attempt
 
-    async def _look_again(self, order: RefreshOrder, fault: ServiceNowFault) -> Placed | None:
-        """Look for the ticket of an order whose answer is missing: several times while it may still be running."""
-        looks = LOOKS_AFTER_SILENCE if fault.may_still_run else 1
+    async def _look_again(self, order: RefreshOrder, fault: ServiceNowFault, looks: int) -> Placed | None:
+        """Look for the ticket of an order that failed: several times while it may still be running."""
         for look in range(looks):
             try:
                 found = _of_intent(await self.backend.refresh_items(order.person), order.intent)
             except ServiceNowFault as blind:
                 # Not seeing is not knowing: ordering again now could make a second ticket.
+                if fault.effect is Effect.NONE:
+                    raise fault from blind
                 raise OrderUnclear(f"{fault.cause}; then {blind.cause}") from fault
             if found is not None:
                 return found

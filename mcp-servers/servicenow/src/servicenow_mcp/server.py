@@ -53,7 +53,8 @@ class ToolServer(MCPServer[Any]):
         ):
             try:
                 if unknown := self._unknown_arguments(name, arguments):
-                    raise ToolError("unknown arguments") from Refusal(f"{name} does not take {', '.join(unknown)}.")
+                    words = f"{name} does not take {', '.join(unknown)}."
+                    raise ToolError(words) from Refusal(words, "arguments the tool does not have")
                 result = await super().call_tool(name, arguments, context)
             except ToolError as exc:
                 outcome, words = _explain(exc)
@@ -120,9 +121,7 @@ def create_server(desk: Desk, version: str) -> ToolServer:
         business_justification: Justification = "",
         serial_number: SerialNumber = None,
     ) -> RefreshTicket:
-        """Open the ticket that orders the chosen laptop for the person. Needs their confirmation.
-
-        One ticket per confirmation and one open refresh per laptop: asked again, it returns the ticket that is there."""
+        """Open the ticket that orders the chosen laptop, after the person's yes. Asked again, it returns that ticket."""
         caller = _caller(ctx, "open_laptop_refresh_ticket")
         justification = CONTROL.sub(" ", business_justification)
         return await desk.open_ticket(caller, laptop_code.strip(), justification, serial_number)
