@@ -1,20 +1,14 @@
-"""The database to use instead of the embedded one, if the environment names any, and whether it will do."""
+"""The database to use instead of the embedded one, if the environment names any."""
 
-import asyncio
 import configparser
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
-import asyncpg
-from shared_models.database import asyncpg_url
-
 from local_stack.problems import LaunchProblem
 from local_stack.settings import UpSettings
 
 SCHEMES = ("postgres", "postgresql", "postgresql+asyncpg")
-CONNECT_TIMEOUT_S = 5.0
-VECTOR_SQL = "select default_version from pg_available_extensions where name = 'vector'"
 EMBEDDED_HINT = "unset it to use the embedded PostgreSQL"
 
 
@@ -26,7 +20,7 @@ def external_url(settings: UpSettings, environment: Mapping[str, str]) -> str | 
     if given:
         if urlsplit(given).scheme not in SCHEMES:
             raise LaunchProblem(f"DATABASE_URL must begin with postgresql://; change it, or {EMBEDDED_HINT}")
-        return asyncpg_url(given)
+        return given  # every program brings it into the form that it wants
     if settings.pghost or settings.pgservice:
         return libpq_url(environment)
     if settings.kubernetes_service_host:
@@ -60,37 +54,3 @@ def _service(environment: Mapping[str, str]) -> dict[str, str]:
         return dict(parser[name])
     except (OSError, KeyError, configparser.Error) as exc:
         raise LaunchProblem(f"PGSERVICE={name} is not in {path}: correct it, or {EMBEDDED_HINT}") from exc
-
-
-def check(url: str) -> None:
-    """Raises LaunchProblem, one line without the password, when the database cannot be used."""
-    asyncio.run(_check(url))
-
-
-async def _check(url: str) -> None:
-    parts = urlsplit(url)
-    place = f"{parts.hostname or 'the socket'}:{parts.port or 5432}"
-    database = parts.path.lstrip("/")
-    try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, command_timeout=CONNECT_TIMEOUT_S)
-    except asyncpg.InvalidAuthorizationSpecificationError as exc:
-        raise LaunchProblem(f"PostgreSQL at {place} refuses this user or password: correct DATABASE_URL") from exc
-    except asyncpg.InvalidCatalogNameError as exc:
-        raise LaunchProblem(
-            f"PostgreSQL at {place} has no database {database}: create it, or correct DATABASE_URL"
-        ) from exc
-    except TimeoutError as exc:
-        raise LaunchProblem(f"PostgreSQL at {place} does not answer: correct DATABASE_URL, or {EMBEDDED_HINT}") from exc
-    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        cause = getattr(exc, "strerror", None) or type(exc).__name__
-        raise LaunchProblem(
-            f"PostgreSQL at {place} cannot be reached ({cause}): correct DATABASE_URL, or {EMBEDDED_HINT}"
-        ) from exc
-    try:
-        version = await connection.fetchval(VECTOR_SQL)
-    finally:
-        await connection.close(timeout=CONNECT_TIMEOUT_S)
-    if not version:
-        raise LaunchProblem(
-            f"PostgreSQL at {place} has no pgvector: install it there (package postgresql-NN-pgvector), or {EMBEDDED_HINT}"
-        )

@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from local_stack import external_database, model_server
+from local_stack import model_server
 from local_stack.access import Bootstrap, ensure_access
+from local_stack.external_database import external_url
 from local_stack.farewell import farewell
 from local_stack.model_server import Kind
 from local_stack.postgres import PostgresCluster
 from local_stack.postgres_folder import embedded_cluster
 from local_stack.problems import LaunchProblem
 from local_stack.processes import last_lines
-from local_stack.programs import Child, Program, run_once, wait_until_ready
+from local_stack.programs import Child, Program, output_of, run_once, wait_until_ready
 from local_stack.screen import Screen
 from local_stack.settings import UpSettings, inherited_environment
 from local_stack.state import RunFile, load_secrets, take_run_lock
@@ -122,12 +123,18 @@ class Runner:
         """What can be found wrong before anything is started. The URL of an embedded database is not known yet."""
         ports = Ports.free() if self._options.free_ports else Ports.of(self._settings)
         model = choose_model(self._settings, ports)
-        url = external_database.external_url(self._settings, inherited_environment())
+        url = external_url(self._settings, inherited_environment())
         if url:
-            external_database.check(url)
+            self._check_database(url)
         wiring = Wiring(ports, load_secrets(self._folder), model, self._folder, url or "")
         check_ports(ports, unused=() if self._has_model_server(wiring) else ("ogx",))
         return wiring
+
+    def _check_database(self, url: str) -> None:
+        command = [sys.executable, "-m", "local_stack.database_check"]
+        env = inherited_environment() | {"DATABASE_URL": url}
+        if problem := output_of(command, env=env, log=self._log("database-check"), pause=self._signals.pause):
+            raise LaunchProblem(problem.strip())
 
     def _has_model_server(self, wiring: Wiring) -> bool:
         return wiring.model.upstream is not None and not self._options.services_only

@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 import psutil
 import pytest
-from local_stack.external_database import check
+from local_stack.database_check import check
 from local_stack.postgres import FOR_TESTS, ClusterOptions, PostgresCluster
 from local_stack.postgres_binaries import find_binaries, server_identity
 from local_stack.postgres_folder import cluster_folder, recorded_folder

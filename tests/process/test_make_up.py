@@ -1,0 +1,143 @@
+"""`make up` as a person uses it: it answers, it ends without a trace, it starts again after a kill."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+from local_stack.state import take_run_lock
+
+from tests.support.stack import END_WITHIN_S, Stack, open_folder, running_stack, start_stack
+from tests.support.waiting import eventually_blocking
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The whole stack, OGX included, started once for the tests that only use it."""
+    with open_folder() as folder, running_stack(folder / "state") as stack:
+        yield stack
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder / "state"
+
+
+def get(stack: Stack, path: str, token: str = "SSA_TOKEN") -> httpx.Response:
+    return httpx.get(stack.url + path, headers={"authorization": f"Bearer {stack.env[token]}"}, timeout=30)
+
+
+def printed_curl_line(stack: Stack) -> str:
+    return next(line.strip() for line in stack.output.splitlines() if line.strip().startswith("curl "))
+
+
+def listening(stack: Stack) -> list[int]:
+    """Ports on which processes of the stack listen."""
+    pids = {each.pid for each in stack.seen}
+    found = psutil.net_connections("tcp")
+    return sorted(
+        {getattr(each.laddr, "port", 0) for each in found if each.pid in pids and each.status == psutil.CONN_LISTEN}
+    )
+
+
+def assert_nothing_is_left(stack: Stack, ports: list[int]) -> None:
+    assert stack.survivors() == []
+    for port in ports:
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    assert not (stack.state_dir / "run.json").exists()
+    assert not (stack.state_dir / "postgres" / "data" / "postmaster.pid").exists()
+    take_run_lock(stack.state_dir).close()
+
+
+def test_the_printed_curl_line_answers_when_it_is_pasted(stack: Stack) -> None:
+    answer = subprocess.run(
+        printed_curl_line(stack), shell=True, capture_output=True, text=True, timeout=60, check=True
+    )
+    result = json.loads(answer.stdout)
+    assert result["status"] == "completed"
+    assert "ThinkPad" in result["response"]["content"]
+
+
+def test_it_prints_where_everything_is_and_how_long_the_start_took(stack: Stack) -> None:
+    assert stack.url in stack.output
+    assert str(stack.state_dir / "logs") in stack.output
+    assert urlsplit(shlex.split(printed_curl_line(stack))[2]).hostname == "127.0.0.1"
+
+
+def test_the_tokens_are_a_demo_persons_and_an_operators_and_stand_in_a_private_file(stack: Stack) -> None:
+    assert stat.S_IMODE((stack.state_dir / "env").stat().st_mode) == 0o600
+    assert get(stack, "/api/v1/users/me").json()["email"] == "alice@example.com"
+    assert get(stack, "/api/v1/users/me", "SSA_OPERATOR_TOKEN").json()["email"] == "olivia@example.com"
+
+
+def test_everything_listens_on_the_loopback_address_only(stack: Stack) -> None:
+    pids = {each.pid for each in stack.seen}
+    connections = [each for each in psutil.net_connections("tcp") if each.pid in pids]
+    listeners = [each.laddr for each in connections if each.status == psutil.CONN_LISTEN]
+    assert {getattr(each, "ip", "") for each in listeners} == {"127.0.0.1"}
+
+
+def test_every_service_logs_json_and_no_secret(stack: Stack) -> None:
+    secrets = json.loads((stack.state_dir / "secrets.json").read_text())
+    hidden = [value for name, value in secrets.items() if name != "identity_public_key"]
+    hidden += [stack.env["SSA_TOKEN"], stack.env["SSA_OPERATOR_TOKEN"]]
+    for log in (stack.state_dir / "logs").glob("*.log"):
+        text = log.read_text()
+        assert [value for value in hidden if value in text] == [], log.name
+        if log.stem in ("request-manager", "agent-service", "integration-dispatcher"):
+            assert [line for line in text.splitlines() if not line.startswith("{")] == []
+
+
+def test_a_second_start_beside_it_is_refused(stack: Stack) -> None:
+    second = start_stack(stack.state_dir, "--free-ports")
+    assert second.process.wait(timeout=END_WITHIN_S) == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_leaves_no_process_no_port_and_no_lock(state_dir: Path, how: signal.Signals) -> None:
+    with running_stack(state_dir, "--services-only") as stack:
+        ports = listening(stack)
+        assert len(ports) >= 7
+        assert stack.end(how) == 0
+    assert_nothing_is_left(stack, ports)
+
+
+def test_a_stop_in_the_middle_of_the_start_leaves_nothing(state_dir: Path) -> None:
+    stack = start_stack(state_dir, "--free-ports", "--services-only")
+    eventually_blocking(lambda: "PostgreSQL ready" in stack.output, within_s=60)
+    assert stack.end(signal.SIGINT) == 0
+    assert_nothing_is_left(stack, [])
+
+
+def test_after_a_kill_of_the_runner_the_next_start_cleans_up_and_finds_all_data(state_dir: Path) -> None:
+    with running_stack(state_dir, "--services-only") as killed:
+        env = killed.env
+        killed.process.kill()
+        killed.process.wait(timeout=10)
+    with running_stack(state_dir, "--services-only") as stack:
+        assert killed.survivors() == []
+        assert {name: stack.env[name] for name in ("SSA_TOKEN", "SSA_OPERATOR_TOKEN")} == {
+            name: env[name] for name in ("SSA_TOKEN", "SSA_OPERATOR_TOKEN")
+        }
+        assert get(stack, "/api/v1/users/me").status_code == 200
+
+
+def test_a_service_that_dies_is_named_and_ends_the_stack(state_dir: Path) -> None:
+    with running_stack(state_dir, "--services-only") as stack:
+        ports = listening(stack)
+        victim = next(each for each in stack.seen if "integration_dispatcher" in each.cmdline())
+        os.kill(victim.pid, signal.SIGKILL)
+        assert stack.process.wait(timeout=END_WITHIN_S) == 1
+    assert "integration-dispatcher ended with signal 9" in stack.output
+    assert_nothing_is_left(stack, ports)
