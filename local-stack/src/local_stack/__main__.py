@@ -44,6 +44,8 @@ def main() -> int:
         screen.problem(f"{str(wrong['loc'][0]).upper()}: {wrong['msg']}")
     except LaunchProblem as problem:
         screen.problem(str(problem))
+    except OSError as exc:  # a full disk, or state that another user owns
+        screen.problem(f"{exc.filename or state_dir}: {exc.strerror or exc}")
     return 1
 
 
