@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from shared_models.enums import (
     CallerKind,
     DeliveryPolicy,
-    DeliveryStatus,
     IntegrationType,
     RequestStatus,
     Role,
@@ -272,32 +271,3 @@ class ApiKeyView(Message):
 
 class NewApiKey(ApiKeyView):
     api_key: str
-
-
-class DeliveryAttemptView(Message):
-    """One try. `outcome` is what the handler said."""
-
-    attempt: int
-    outcome: Literal["delivered", "delayed", "rejected"]
-    reason: str = ""
-    started_at: datetime
-    duration_ms: int = 0
-
-
-class DeliveryView(Message):
-    """One part of one answer to one target."""
-
-    delivery_id: UUID
-    request_id: UUID
-    session_id: UUID
-    user_id: UUID
-    integration: IntegrationType
-    part: int = 0
-    status: DeliveryStatus
-    attempts: int = 0
-    reason: str = ""
-    provider_id: str = ""
-    is_late: bool = Field(default=False, description="it succeeded after a fall-back had been started")
-    created_at: datetime
-    next_attempt_at: datetime | None = None
-    ended_at: datetime | None = None
