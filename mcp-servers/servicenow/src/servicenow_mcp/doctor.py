@@ -19,7 +19,7 @@ from servicenow_mcp.errors import NotAuthenticated, NotPermitted, Rejected, Serv
 from servicenow_mcp.records import ITEM_FIELDS, LAPTOP_FIELDS, USER_FIELDS
 from servicenow_mcp.rest import RestClient
 from servicenow_mcp.rules import shipped_rules
-from servicenow_mcp.settings import ServiceNowSettings
+from servicenow_mcp.settings import ServiceNowSettings, complaint
 from servicenow_mcp.variables import LAPTOP_CHOICES, VARIABLES
 
 GUIDE = "docs/servicenow.md"
@@ -152,17 +152,11 @@ def report(checks: Iterable[Check]) -> dict[str, object]:
     return {"ok": all(check.ok for check in listed), "checks": [asdict(check) for check in listed]}
 
 
-def settings_check(exc: ValidationError) -> Check:
-    """Names the settings at fault, never their values."""
-    named = [f"{'.'.join(str(part) for part in error['loc']).upper()}: {error['msg']}" for error in exc.errors()]
-    return Check("settings", False, "; ".join(each.removeprefix(": ") for each in named), f"see {GUIDE}, Settings")
-
-
 async def diagnose(load: Callable[[], ServiceNowSettings] = ServiceNowSettings) -> dict[str, object]:
     try:
         settings = load()
     except ValidationError as exc:
-        return report([settings_check(exc)])
+        return report([Check("settings", False, complaint(exc), f"see {GUIDE}, Settings")])
     async with create_http() as http:
         backend = create_backend(settings, http)
         return report(await run_checks(backend.rest, backend.catalogue_item))

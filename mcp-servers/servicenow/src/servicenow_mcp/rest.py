@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import httpx
 
 from servicenow_mcp.access import Access
@@ -124,14 +125,18 @@ class RestClient:
                         raise Unusable(f"{what}: more than {MAX_ANSWER_BYTES} bytes", effect=effect)
             finally:
                 await reply.aclose()
-        except httpx.ConnectError as exc:
-            # The only transport error that is sure to come before anything was sent.
-            raise Down(f"{what}: {exc!r}") from exc
         except httpx.ReadTimeout as exc:
             raise TimedOut(f"{what}: {exc!r}", effect=effect) from exc
         except httpx.HTTPError as exc:
+            if _was_never_sent(exc):
+                raise Down(f"{what}: {exc!r}") from exc
             raise BrokenOff(f"{what}: {exc!r}", effect=effect) from exc
         return httpx.Response(reply.status_code, headers=_plain(reply.headers), content=bytes(content))
+
+
+def _was_never_sent(exc: httpx.HTTPError) -> bool:
+    """True when no connection was made. The aiohttp transport calls any lost connection ConnectTimeout: ask its cause."""
+    return isinstance(exc, httpx.ConnectError) or isinstance(exc.__cause__, aiohttp.ClientConnectorError)
 
 
 def _plain(headers: httpx.Headers) -> httpx.Headers:

@@ -4,8 +4,10 @@ from enum import StrEnum
 from typing import Self
 
 import httpx
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 from shared_models.settings import ProcessSettings, Profile
+from shared_models.tokens import IdentityVerifier
 
 from servicenow_mcp.access import Access, ApiKey, Basic, OAuth
 
@@ -20,6 +22,8 @@ class AuthType(StrEnum):
 
 class ServiceNowSettings(ProcessSettings):
     """What is needed to reach ServiceNow; all that the doctor needs. Half-set credentials are a ValueError."""
+
+    model_config = SettingsConfigDict(hide_input_in_errors=True)
 
     servicenow_instance_url: str
     servicenow_auth_type: AuthType = AuthType.API_KEY
@@ -79,6 +83,21 @@ class Settings(ServiceNowSettings):
     port: int = Field(default=8090, ge=0, le=65535)
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0: no metrics port")
     identity_public_key: str
+
+    @field_validator("identity_public_key")
+    @classmethod
+    def check_key(cls, key: str) -> str:
+        try:
+            IdentityVerifier(key, server="servicenow")
+        except ValueError as exc:
+            raise ValueError("must be the base64 of the 32 bytes of an Ed25519 public key") from exc
+        return key
+
+
+def complaint(exc: ValidationError) -> str:
+    """Return what is wrong with the environment in one line that names the variables, never their values."""
+    named = (f"{'.'.join(str(part) for part in error['loc']).upper()}: {error['msg']}" for error in exc.errors())
+    return "; ".join(each.removeprefix(": ") for each in named)
 
 
 def _check_url(url: str, *, is_local: bool) -> None:
