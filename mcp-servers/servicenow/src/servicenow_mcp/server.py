@@ -8,9 +8,9 @@ import structlog
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
+from prometheus_client import Histogram
 from pydantic import Field, ValidationError
 from shared_models.logging import get_logger
-from shared_models.telemetry import TOOL_DURATION
 from shared_models.tokens import Identity
 
 from servicenow_mcp.desk import Desk
@@ -37,6 +37,8 @@ Justification = Annotated[
     str, Field(max_length=2000, description="Why the person needs the laptop, in their own words; may be empty.")
 ]
 
+SERVED = Histogram("ssa_mcp_tool_duration_seconds", "One tool call, served", ["server", "tool", "outcome"])
+
 log = get_logger(__name__)
 
 
@@ -62,7 +64,7 @@ class ToolServer(MCPServer[Any]):
             else:
                 outcome = "ok"
             seconds = time.perf_counter() - started
-            TOOL_DURATION.labels(name, outcome).observe(seconds)
+            SERVED.labels(SERVER_NAME, name, outcome).observe(seconds)
             log.info("tool_called", outcome=outcome, ms=round(seconds * 1000, 1))
             return result
 
