@@ -238,13 +238,15 @@ class WorkQueue:
     def start(self) -> None:
         self._loop_task = asyncio.create_task(self._loop(), name=f"queue {self.name}")
 
-    async def stop(self) -> None:
-        """Take nothing new, stop what runs, give its rows back without counting them."""
+    async def stop(self, *, finish_within_s: float = 0.0) -> None:
+        """Take nothing new, let what runs finish for a while, stop the rest and give its rows back without counting them."""
         self._is_stopping = True
         if self._loop_task is not None:
             self._loop_task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._loop_task
+        if self._running and finish_within_s > 0:
+            await asyncio.wait([task for _, task in self._running.values()], timeout=finish_within_s)
         running = list(self._running.values())
         for _, task in running:
             task.cancel()

@@ -303,6 +303,22 @@ async def test_stopping_gives_rows_back_without_counting(queues: Queues, databas
     assert await database.fetchval("select leased_by from lanes") is None
 
 
+async def test_stopping_can_let_what_runs_finish(queues: Queues, database: Database) -> None:
+    started, finish = asyncio.Event(), asyncio.Event()
+
+    async def handle(_item: WorkItem) -> None:
+        started.set()
+        await finish.wait()
+
+    queue = queues.start(handle)
+    await queues.put("a", queue=queue)
+    await started.wait()
+    stopping = asyncio.create_task(queue.stop(finish_within_s=5))
+    finish.set()
+    await stopping
+    assert await database.fetchval("select count(*) from work_items") == 0
+
+
 async def test_a_handler_may_complete_its_row_in_its_own_statement(queues: Queues, database: Database) -> None:
     own = f"""with {complete("done", item="$1::bigint", claim="$2::int", worker="$3::text")}
     select (select count(*) from done) as done, coalesce((select pending from done_lane), 0) as pending"""
