@@ -17,7 +17,7 @@ class Profile(StrEnum):
 class ProcessSettings(BaseSettings):
     """What every process of the product needs: where it listens and how it logs."""
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     profile: Profile = Profile.PRODUCTION
     host: str = "127.0.0.1"
