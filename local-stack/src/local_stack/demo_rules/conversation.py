@@ -59,6 +59,10 @@ class Conversation:
         return next((at for at in reversed(range(len(self.messages))) if self.messages[at].role == "user"), -1)
 
     @property
+    def instructions(self) -> str:
+        return "\n\n".join(message.text for message in self.messages if message.role in ("system", "developer"))
+
+    @property
     def question(self) -> str:
         return self.messages[self.asked_at].text.strip() if self.asked_at >= 0 else ""
 

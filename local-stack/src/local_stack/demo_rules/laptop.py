@@ -6,6 +6,7 @@ from local_stack.demo_rules import words
 from local_stack.demo_rules.choice import Choice, Entry, Why, choose, words_of
 from local_stack.demo_rules.conversation import Call, Conversation, Reply
 from local_stack.demo_rules.steps import SEARCH, Json, ToolFailed, ToolMissing, ToolNeeded, citation_for, need, objects
+from local_stack.demo_rules.tool_output import read_json
 
 LAPTOPS = "find_my_laptops"
 CHECK = "check_laptop_eligibility"
@@ -17,6 +18,7 @@ _LAPTOP_NAMES = ("model", "name", "serial_number", "asset_tag", "device_class")
 _OPTION_NAMES = ("manufacturer", "model", "code")
 _OPTION_TRAITS = ("target_user", "os", "operating_system")
 _DECLINED = re.compile(r"declin|refus|cancel|expire|not confirmed|said no", re.IGNORECASE)
+_ANSWERED_BEFORE = "The person has already "  # what agent-service says of a yes or no to an answered question
 _OPENED = ("opened", "already_open")
 
 
@@ -122,6 +124,18 @@ def unworded_ticket(talk: Conversation) -> Reply | None:
     if data is None and not _DECLINED.search(error):
         return Reply(words.failed(error))
     return Reply(words.with_question(words.NOTHING_ORDERED, words.ANYTHING_ELSE))
+
+
+def answered_before(talk: Conversation) -> Reply | None:
+    """The instructions say that the person has answered this very confirmation already: tell what came of it."""
+    _, found, note = talk.instructions.rpartition(_ANSWERED_BEFORE)
+    if not found:
+        return None
+    outcome = read_json(note[note.find("{") :])
+    if note.startswith("declined") or not isinstance(outcome, dict) or not outcome.get("ticket_number"):
+        text = words.NOTHING_ORDERED if note.startswith("declined") else words.DONE_BEFORE
+        return Reply(words.with_question(text, words.ANYTHING_ELSE))
+    return Reply(words.ticket(outcome | {"status": "already_open"}))
 
 
 def known_serial(talk: Conversation) -> str | None:

@@ -14,7 +14,7 @@ _NOTHING_ORDERED = Reply(words.with_question(words.NOTHING_ORDERED, words.ANYTHI
 
 
 def answer(talk: Conversation) -> Reply:
-    outcome = laptop.unworded_ticket(talk)
+    outcome = laptop.unworded_ticket(talk) or laptop.answered_before(talk)
     if outcome is not None:
         return outcome
     if not talk.question:

@@ -28,6 +28,7 @@ UNCLEAR = "I did not understand that. Could you say in a few words what you need
 OUT_OF_SCOPE = "I am sorry, that is outside of what I can help with. I can help with IT questions only."
 YES_OR_NO = "Please answer with yes or no."
 NOTHING_ORDERED = "All right, I leave it at that. Nothing was ordered."
+DONE_BEFORE = "That was carried out already, and is not done twice."
 NO_LAPTOP = "No laptop is recorded under your name, so there is nothing I could check or replace."
 NO_OPTIONS = "There are no laptops on offer for your region at the moment, so nothing can be ordered."
 NO_TICKETS = "You have no open tickets."
