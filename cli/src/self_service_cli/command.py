@@ -45,7 +45,7 @@ class Surroundings:
     now: Now = time.time
     run_program: RunProgram = run_program
     folders: tuple[Path, ...] = ()
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
 
 
 @dataclass(frozen=True)

@@ -123,11 +123,8 @@ class DeviceFlow:
         interval, end = code.interval, self.now() + code.expires_in
         while self.now() < end:
             await self.sleep(interval)
-            try:
-                status, body = await self._post(endpoint, form)
-            except Failure as failure:
-                if failure.exit_code is not ExitCode.TIMEOUT:
-                    raise
+            status, body = await self._patiently(endpoint, form)
+            if status >= 500:
                 interval = min(max(interval, 1) * 2, MAX_INTERVAL_S)
                 continue
             if status == 200:
@@ -142,6 +139,15 @@ class DeviceFlow:
                 case _:
                     raise _denied(body, "The issuer refused the sign-in")
         raise Failure("The code has expired.", ExitCode.TIMEOUT, code="expired_token", hint="Run `ssa login` again.")
+
+    async def _patiently(self, endpoint: str, form: Mapping[str, str]) -> tuple[int, dict[str, object]]:
+        """As `_post`; no answer in time is one with status 504."""
+        try:
+            return await self._post(endpoint, form)
+        except Failure as failure:
+            if failure.exit_code is ExitCode.TIMEOUT:
+                return 504, {}
+            raise
 
     def _login(self, tokens: Tokens, token_endpoint: str, client_id: str) -> SavedLogin:
         return SavedLogin(

@@ -58,7 +58,10 @@ class Output:
     def markdown(self, text: str) -> None:
         """Rendered on a terminal, else as it is. Links show where they lead."""
         if self.is_terminal:
-            self._console.print(Markdown(self._without_hidden(clean_markdown(text)), hyperlinks=False))
+            with self._console.capture() as rendered:
+                self._console.print(Markdown(self._without_hidden(clean_markdown(text)), hyperlinks=False))
+            # rich fills each line up with spaces, which nobody wants to copy
+            print("\n".join(line.rstrip() for line in rendered.get().splitlines()))
         else:
             self.text(text)
 
