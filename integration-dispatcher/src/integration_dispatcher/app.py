@@ -1,0 +1,195 @@
+"""Wiring: the only file that builds objects."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from shared_clients.events import EventSinkClient
+from shared_clients.http import ServiceClient, create_http
+from shared_models.database import Database, Listener
+from shared_models.enums import ServiceName
+from shared_models.errors import Unavailable
+from shared_models.health import Health, create_operations_app
+from shared_models.logging import get_logger
+from shared_models.migrate import is_current
+from shared_models.tokens import ServiceTokens
+from shared_models.web import create_app as create_service_app
+from shared_models.work_queue import WAKE_CHANNEL, Completed, Notifier, RetryPolicy, WorkItem, WorkQueue
+from shared_models.worker import Worker
+
+from integration_dispatcher.configs import IntegrationConfigs
+from integration_dispatcher.guarded_http import GuardedHttp, SystemLookup
+from integration_dispatcher.handlers import all_handlers
+from integration_dispatcher.handlers.base import Edges, Message
+from integration_dispatcher.layers import Layers
+from integration_dispatcher.parts import Parts
+from integration_dispatcher.processor import DeliveryProcessor, Queues
+from integration_dispatcher.routes.deliveries import deliveries_router, history_router
+from integration_dispatcher.routes.events import events_router
+from integration_dispatcher.routes.integrations import defaults_router, user_integrations_router
+from integration_dispatcher.settings import Settings
+from integration_dispatcher.store import configs, deliveries, history, plans
+from integration_dispatcher.store.names import DELIVERIES, EVENTS
+from integration_dispatcher.vault import Vault
+
+NOBODY = UUID(int=0)
+# A handler's failures are counted on the delivery; what the queue counts are errors of ours.
+OWN_ERRORS = RetryPolicy(attempts=10, base_s=1.0, cap_s=300.0)
+# Half a day of request-manager being away.
+REPORTS = RetryPolicy(attempts=300, base_s=0.5, cap_s=300.0)
+FINISH_WITHIN_S = 5.0
+
+log = get_logger(__name__)
+
+
+def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> FastAPI:
+    """The service; `http` carries its calls to request-manager or the broker. Its parts stand at `app.state.parts` once started."""
+    tokens = ServiceTokens(settings.service_token_key.get_secret_value(), ServiceName.INTEGRATION_DISPATCHER)
+    database = Database.of(settings)
+
+    async def is_started() -> None:
+        if not hasattr(app.state, "parts"):
+            raise Unavailable
+
+    async def is_migrated() -> None:
+        if not await is_current(database):
+            raise Unavailable
+
+    health = Health(
+        ServiceName.INTEGRATION_DISPATCHER.value,
+        {"started": is_started, "migrations": is_migrated},
+        facts={"mode": "eventing" if settings.eventing_enabled else "direct"},
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with started(settings, database, tokens, http) as parts:
+            app.state.parts = parts
+            yield
+
+    routers = [
+        events_router(tokens),
+        deliveries_router(tokens),
+        history_router(tokens),
+        user_integrations_router(tokens),
+        defaults_router(tokens),
+    ]
+    app = create_service_app(ServiceName.INTEGRATION_DISPATCHER, health=health, routers=routers, lifespan=lifespan)
+    app.state.operations = create_operations_app(health)
+    return app
+
+
+@asynccontextmanager
+async def started(
+    settings: Settings, database: Database, tokens: ServiceTokens, http: httpx.AsyncClient | None
+) -> AsyncIterator[Parts]:
+    """Open everything in order, warm it, run it; close it in the opposite order."""
+    async with AsyncExitStack() as stack:
+        await database.open()
+        stack.push_async_callback(database.close)
+        client = http if http is not None else await stack.enter_async_context(create_http())
+        lookup = SystemLookup()
+        stack.callback(lookup.close)
+        worker = Worker(database, ServiceName.INTEGRATION_DISPATCHER)
+        await worker.start()
+        stack.push_async_callback(worker.stop)
+        parts = build(
+            settings,
+            database,
+            worker,
+            GuardedHttp(settings.address_policy, lookup, timeout_s=settings.webhook_timeout_s),
+            sink(settings, client, tokens),
+        )
+        stack.push_async_callback(parts.queues.notifier.close)
+        await warm(database)
+        parts.queues.deliveries.start()
+        parts.queues.events.start()
+        stack.push_async_callback(parts.queues.events.stop)
+        stack.push_async_callback(parts.queues.deliveries.stop, finish_within_s=FINISH_WITHIN_S)
+        listener = listen(settings, parts)
+        listener.start()
+        stack.push_async_callback(listener.close)
+        sweeper = asyncio.create_task(sweep_for_ever(parts, settings.delivery_sweep_every_s), name="sweep")
+        stack.push_async_callback(stop_task, sweeper)
+        yield parts
+
+
+def sink(settings: Settings, client: httpx.AsyncClient, tokens: ServiceTokens) -> EventSinkClient:
+    address = urlsplit(settings.sink_url)
+    origin = f"{address.scheme}://{address.netloc}"
+    service = ServiceClient(client, origin, lambda: tokens.make(ServiceName.REQUEST_MANAGER))
+    return EventSinkClient(service, settings.sink_url)
+
+
+def build(
+    settings: Settings, database: Database, worker: Worker, guarded_http: GuardedHttp, sink: EventSinkClient
+) -> Parts:
+    async def keep_test_message(message: Message) -> None:
+        await history.keep_test_message(database, message)
+
+    async def deliver(item: WorkItem) -> Completed | None:
+        return await processor.deliver_due(item)
+
+    async def report(item: WorkItem) -> None:
+        await processor.report(item)
+
+    async def give_up(item: WorkItem, reason: str) -> None:
+        await processor.give_up(item, reason)
+
+    edges = Edges(guarded_http, keep_test_message, public_url=settings.public_url, is_local=settings.is_local)
+    layers = Layers(all_handlers(edges), settings.integration_defaults, Vault(settings.keys))
+    concurrency = settings.delivery_concurrency
+    queues = Queues(
+        deliveries=WorkQueue(
+            database, worker.id, DELIVERIES, deliver, concurrency=concurrency, retry=OWN_ERRORS, on_dead=give_up
+        ),
+        events=WorkQueue(database, worker.id, EVENTS, report, concurrency=concurrency, retry=REPORTS),
+        notifier=Notifier(database),
+        worker_id=worker.id,
+    )
+    fallback_after_s = settings.delivery_fallback_after_s
+    processor = DeliveryProcessor(database, layers, queues, sink, fallback_after_s=fallback_after_s)
+    return Parts(database, queues, processor, IntegrationConfigs(database, layers))
+
+
+async def warm(database: Database) -> None:
+    """Run each statement of the hot path once, with nothing to do, so that the first answer is as fast as the next."""
+    await configs.for_user(database, NOBODY)
+    await plans.warm(database)
+    await deliveries.warm(database)
+
+
+def listen(settings: Settings, parts: Parts) -> Listener:
+    queues = {queue.name: queue for queue in (parts.queues.deliveries, parts.queues.events)}
+
+    def on_notify(_channel: str, payload: str) -> None:
+        if payload in queues:
+            queues[payload].wake_soon()
+
+    def on_gap() -> None:
+        for queue in queues.values():
+            queue.wake_soon()
+
+    url = settings.database_listen_url.get_secret_value() or settings.database_url.get_secret_value()
+    return Listener(url, [WAKE_CHANNEL], on_notify=on_notify, on_gap=on_gap)
+
+
+async def sweep_for_ever(parts: Parts, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await parts.processor.sweep()
+        except Unavailable:
+            log.warning("sweep_failed", cause="Unavailable")
+        except Exception:
+            log.exception("sweep_failed")
+
+
+async def stop_task(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

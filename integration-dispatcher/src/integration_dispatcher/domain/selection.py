@@ -1,0 +1,108 @@
+"""Which integrations an answer goes to: defaults, overrides, and the wish of the request. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from shared_models.enums import IntegrationType
+from shared_models.schemas import DeliveryWish
+
+type Source = Literal["environment", "administrator", "user"]
+
+NOT_HERE = "This integration does not exist here."
+SWITCHED_OFF = "This integration is switched off."
+NOT_SET_UP = "This integration is not set up."
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Base values of one integration: the handler's, changed by the environment. `priority`: the lowest number is first."""
+
+    enabled: bool
+    priority: int
+    retry_count: int
+    retry_delay_s: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What an administrator or a person has set. None: whatever lies below."""
+
+    enabled: bool | None = None
+    priority: int | None = None
+    retry_count: int | None = None
+    retry_delay_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Effective:
+    """What holds for one person and integration. `is_set_up`: it knows where to deliver. `source`: the uppermost layer."""
+
+    integration: IntegrationType
+    enabled: bool
+    priority: int
+    retry_count: int
+    retry_delay_s: float
+    is_set_up: bool = True
+    source: Source = "environment"
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing can be delivered there, in words for the person; empty if it can."""
+        if not self.enabled:
+            return SWITCHED_OFF
+        return "" if self.is_set_up else NOT_SET_UP
+
+
+@dataclass(frozen=True)
+class Refused:
+    integration: IntegrationType
+    reason: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`chain`: where to deliver, in order. `refused`: what was asked for by name and cannot be."""
+
+    chain: tuple[IntegrationType, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+def effective(
+    integration: IntegrationType,
+    base: Defaults,
+    *,
+    administrator: Layer | None = None,
+    user: Layer | None = None,
+    is_set_up: bool = True,
+) -> Effective:
+    """The administrator's values win over the base, the person's over both."""
+    enabled, priority = base.enabled, base.priority
+    retry_count, retry_delay_s = base.retry_count, base.retry_delay_s
+    for layer in (administrator, user):
+        if layer is None:
+            continue
+        enabled = enabled if layer.enabled is None else layer.enabled
+        priority = priority if layer.priority is None else layer.priority
+        retry_count = retry_count if layer.retry_count is None else layer.retry_count
+        retry_delay_s = retry_delay_s if layer.retry_delay_s is None else layer.retry_delay_s
+    source: Source = "user" if user else "administrator" if administrator else "environment"
+    return Effective(integration, enabled, priority, retry_count, retry_delay_s, is_set_up, source)
+
+
+def choose(wish: DeliveryWish, origin: IntegrationType, known: Sequence[Effective]) -> Choice:
+    """Where an answer goes. `origin`: where its request came from; `known`: every integration that has a handler."""
+    if wish.mode == "preferred":
+        usable = [each for each in known if not each.refusal]
+        return Choice(tuple(each.integration for each in sorted(usable, key=_by_priority)))
+    asked = [origin] if wish.mode == "origin" else list(dict.fromkeys(wish.targets))
+    by_type = {each.integration: each for each in known}
+    refusals = {each: by_type[each].refusal if each in by_type else NOT_HERE for each in asked}
+    return Choice(
+        chain=tuple(each for each in asked if not refusals[each]),
+        refused=tuple(Refused(each, refusals[each]) for each in asked if refusals[each]),
+    )
+
+
+def _by_priority(each: Effective) -> tuple[int, str]:
+    return each.priority, each.integration.value

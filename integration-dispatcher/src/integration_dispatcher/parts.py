@@ -1,0 +1,23 @@
+"""What a started process holds, for its routes and for tests."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+from shared_models.database import Database
+
+from integration_dispatcher.configs import IntegrationConfigs
+from integration_dispatcher.processor import DeliveryProcessor, Queues
+
+
+@dataclass(frozen=True)
+class Parts:
+    database: Database
+    queues: Queues
+    processor: DeliveryProcessor
+    configs: IntegrationConfigs
+
+
+def parts_of(request: Request) -> Parts:
+    parts = request.app.state.parts
+    assert isinstance(parts, Parts)
+    return parts
