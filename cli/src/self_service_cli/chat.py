@@ -49,7 +49,7 @@ class Conversation:
         live = LiveAnswer(self._command.out)
         if isinstance(reply, RequestAccepted):
             with going_on(self._command.out, reply.request_id):
-                reply = await follow(self._command, self._api, reply.request_id, live)
+                reply = await follow(self._command, self._api, reply.request_id, live.on_event)
         live.finish(reply)
 
 

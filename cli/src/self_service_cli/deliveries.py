@@ -15,10 +15,10 @@ from self_service_cli.rows import cells, items_of, next_cursor_of
 app = typer.Typer(no_args_is_help=True)
 
 DeliveryArgument = Annotated[UUID, typer.Argument(metavar="DELIVERY_ID", help="The delivery's id.")]
-DELIVERY_COLUMNS = ("delivery", "request", "to", "part", "status", "tries", "created (UTC)", "reason")
-DELIVERY_FIELDS = ("delivery_id", "request_id", "integration", "part", "status", "attempts", "created_at", "reason")
-ATTEMPT_COLUMNS = ("try", "outcome", "started (UTC)", "ms", "reason")
-ATTEMPT_FIELDS = ("attempt", "outcome", "started_at", "duration_ms", "reason")
+DELIVERY_COLUMNS = ("delivery", "request", "by", "to", "status", "tries", "created (UTC)", "reason")
+DELIVERY_FIELDS = ("delivery_id", "request_id", "integration", "target", "status", "attempts", "created_at", "reason")
+ATTEMPT_COLUMNS = ("part", "try", "outcome", "code", "started (UTC)", "ended (UTC)", "detail")
+ATTEMPT_FIELDS = ("part", "number", "outcome", "code", "started_at", "ended_at", "detail")
 
 
 @app.command("list")

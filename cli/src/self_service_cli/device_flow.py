@@ -8,7 +8,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from self_service_cli.connection import check_address, is_loopback
-from self_service_cli.failures import ExitCode, Failure, usage
+from self_service_cli.failures import UNREACHABLE, ExitCode, Failure, usage
 from self_service_cli.fetching import fetch
 from self_service_cli.keyring_store import SavedLogin
 
@@ -141,11 +141,11 @@ class DeviceFlow:
         raise Failure("The code has expired.", ExitCode.TIMEOUT, code="expired_token", hint="Run `ssa login` again.")
 
     async def _patiently(self, endpoint: str, form: Mapping[str, str]) -> tuple[int, dict[str, object]]:
-        """As `_post`; no answer in time is one with status 504."""
+        """As `_post`; no answer counts as one with status 504."""
         try:
             return await self._post(endpoint, form)
         except Failure as failure:
-            if failure.exit_code is ExitCode.TIMEOUT:
+            if failure.exit_code is ExitCode.TIMEOUT or failure.code == UNREACHABLE:
                 return 504, {}
             raise
 

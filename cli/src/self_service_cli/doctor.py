@@ -155,8 +155,9 @@ async def check_integrations(api: RequestManagerClient, url: str) -> Check:
     except ServiceError as error:
         failure = failure_of(error, url)
         return Check("integrations", ok=False, detail=failure.message, fix=failure.hint)
-    enabled = [str(item.get("integration") or item.get("integration_type")) for item in items if item.get("enabled")]
-    return Check("integrations", ok=True, detail=", ".join(enabled) or "none is enabled; answers can only be read here")
+    used = [str(item.get("integration")) for item in items if item.get("is_used")]
+    detail = f"answers may go to {', '.join(used)}" if used else "none is used: answers can only be read here"
+    return Check("integrations", ok=True, detail=detail)
 
 
 def check_servicenow(command: Command) -> list[Check]:

@@ -29,6 +29,7 @@ BY_STATUS = {
     410: ExitCode.NOT_FOUND,
     504: ExitCode.TIMEOUT,
 }
+UNREACHABLE = "unreachable"
 BY_CODE = {"idempotency_conflict": ExitCode.CONFLICT}
 
 
@@ -62,14 +63,19 @@ def failure_of(error: ServiceError, url: str) -> Failure:
     """What a failed call to the server at `url` means to the person."""
     if isinstance(error, UpstreamRejected | UpstreamUnavailable) and error.refusal is not None:
         return _refused(error.refusal, error.retry_after_s)
-    if isinstance(error.__cause__, httpx.TimeoutException):
+    if isinstance(error.__cause__, httpx.TransportError):
+        return no_answer(error.__cause__, url, "Start it with `make up`, or name another server with --url or SSA_URL.")
+    return Failure(str(error), code=error.code, hint=error.hint)
+
+
+def no_answer(error: httpx.TransportError, url: str, hint: str) -> Failure:
+    """`hint`: what to do when nobody is there."""
+    # httpx-aiohttp names every failed connection a ConnectTimeout, also one that was refused at once.
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
         return Failure(
             f"{url} did not answer in time.", ExitCode.TIMEOUT, code="timeout", hint="Try again in a moment."
         )
-    if isinstance(error.__cause__, httpx.TransportError):
-        hint = "Start it with `make up`, or name another server with --url or SSA_URL."
-        return Failure(f"{url} cannot be reached.", code="unreachable", hint=hint)
-    return Failure(str(error), code=error.code, hint=error.hint)
+    return Failure(f"{url} cannot be reached.", code=UNREACHABLE, hint=hint)
 
 
 def _refused(refusal: Refusal, retry_after_s: float | None) -> Failure:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from self_service_cli.failures import ExitCode, Failure
+from self_service_cli.failures import Failure, no_answer
 
 TIMEOUT_S = 10.0
 MAX_REPLY_BYTES = 4 * 1024 * 1024
@@ -36,9 +36,5 @@ async def fetch(
                 if len(content) > MAX_REPLY_BYTES:
                     raise Failure(f"{url} sent too much.", code="too_large")
             return Reply(reply.status_code, reply.headers, content)
-    except httpx.TimeoutException as exc:
-        raise Failure(f"{url} did not answer in time.", ExitCode.TIMEOUT, code="timeout") from exc
     except httpx.TransportError as exc:
-        raise Failure(
-            f"{url} cannot be reached.", code="unreachable", hint="Check the address and the network."
-        ) from exc
+        raise no_answer(exc, url, "Check the address and the network.") from exc

@@ -10,7 +10,9 @@ import typer
 from pydantic import JsonValue
 from shared_clients.request_manager import RequestManagerClient
 from shared_models.enums import IntegrationType
+from shared_models.integrations import IntegrationBody
 
+from self_service_cli.answers import checked
 from self_service_cli.command import Command, command_of, ending, run
 from self_service_cli.failures import usage
 from self_service_cli.output import Output
@@ -60,14 +62,18 @@ def set_integration(
     """Switch an integration on and say how it is to be used.
 
     `ssa integrations set webhook --config url=https://example.com/hook`"""
-    settings: dict[str, JsonValue] = {"enabled": True}
-    numbers = (("priority", priority), ("retry_count", retry_count), ("retry_delay_seconds", retry_delay_seconds))
-    settings |= {name: value for name, value in numbers if value is not None}
     with ending(command_of(context)):
         values = {**read_config(config_file), **parse_config(config or [])}
-        if values:
-            settings["config"] = values
-    change(context, integration, settings, everybody=everybody)
+        if everybody and values:
+            raise usage("The default for everybody has no --config.", "Each person sets where their answers go.")
+        body = checked(
+            IntegrationBody,
+            config=values or None,
+            priority=priority,
+            retry_count=retry_count,
+            retry_delay_seconds=retry_delay_seconds,
+        )
+    change(context, integration, body, everybody=everybody)
 
 
 @app.command("disable")
@@ -75,7 +81,7 @@ def disable_integration(
     context: typer.Context, integration: IntegrationArgument, everybody: EverybodyOption = False
 ) -> None:
     """Deliver nothing there."""
-    change(context, integration, {"enabled": False}, everybody=everybody)
+    change(context, integration, IntegrationBody(enabled=False), everybody=everybody)
 
 
 @app.command("reset")
@@ -96,9 +102,10 @@ def reset_integrations(
     run(context, work, question=f"Drop {what}?")
 
 
-def change(
-    context: typer.Context, integration: Integration, settings: dict[str, JsonValue], *, everybody: bool
-) -> None:
+def change(context: typer.Context, integration: Integration, body: IntegrationBody, *, everybody: bool) -> None:
+    """Send what is set; what is not keeps its value."""
+    settings: dict[str, JsonValue] = body.model_dump(mode="json", exclude_none=True)
+
     async def work(command: Command, api: RequestManagerClient) -> None:
         call = api.set_integration_default if everybody else api.set_integration
         show(command.out, await call(integration, settings))
@@ -132,21 +139,29 @@ def read_config(file: str) -> dict[str, JsonValue]:
 
 
 def show(out: Output, found: JsonValue) -> None:
+    """A list, or the one that was changed."""
     if out.is_json:
         out.document(found)
         return
-    items = items_of(found) or ([found] if isinstance(found, dict) and "enabled" in found else [])
+    items = items_of(found) or ([found] if isinstance(found, dict) and "integration" in found else [])
     rows = [
         (
-            item.get("integration") or item.get("integration_type"),
-            "on" if item.get("enabled") else "off",
+            item.get("integration"),
+            state_of(item),
             item.get("priority"),
+            item.get("retry_count"),
             item.get("source", ""),
             json.dumps(item["config"]) if item.get("config") else "",
         )
         for item in items
     ]
-    out.table(("integration", "state", "priority", "from", "settings"), rows)
+    out.table(("integration", "state", "priority", "retries", "from", "settings"), rows)
+
+
+def state_of(item: dict[str, JsonValue]) -> str:
+    if not item.get("enabled"):
+        return f"off ({item['disabled_reason']})" if item.get("disabled_reason") else "off"
+    return "on, not set up" if item.get("is_set_up") is False else "on"
 
 
 def _value(text: str) -> JsonValue:

@@ -5,7 +5,7 @@ from shared_models.enums import RequestStatus
 from shared_models.schemas import RequestResult
 
 from self_service_cli.answers import ended_without_answer, show_rest
-from self_service_cli.following import Growing, fields_of
+from self_service_cli.following import fields_of
 from self_service_cli.output import Output
 
 
@@ -14,7 +14,7 @@ class LiveAnswer:
 
     def __init__(self, out: Output) -> None:
         self._out = out
-        self._shown = Growing()
+        self._shown = ""
 
     def on_event(self, event: ServerSentEvent) -> None:
         fields = fields_of(event)
@@ -26,9 +26,6 @@ class LiveAnswer:
             case "tool":
                 self._out.progress(f"… {fields.get('name', 'a tool')}")
 
-    def on_cut(self) -> None:
-        self._shown.is_resumed = True
-
     def finish(self, result: RequestResult) -> None:
         """Show what is missing. Raises Failure when the request ended without an answer."""
         if result.status is not RequestStatus.COMPLETED or result.response is None:
@@ -37,19 +34,20 @@ class LiveAnswer:
         if self._out.is_json:
             self._out.document(result)
             return
-        rest = self._shown.rest_of(result.response.content)
-        if self._shown.text and rest is not None:
-            self._out.piece(rest + "\n")
+        whole = result.response.content
+        if self._shown and whole.startswith(self._shown):
+            self._out.piece(whole[len(self._shown) :] + "\n")
         else:
             self._begin_anew()
-            self._out.markdown(result.response.content)
+            self._out.markdown(whole)
         show_rest(self._out, result.response)
 
     def _grow(self, text: str) -> None:
         if self._out.is_terminal:
-            self._out.piece(self._shown.add(text))
+            self._out.piece(text)
+            self._shown += text
 
     def _begin_anew(self) -> None:
-        if self._shown.text:
+        if self._shown:
             self._out.piece("\n")
-        self._shown = Growing()
+        self._shown = ""

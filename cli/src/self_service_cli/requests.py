@@ -95,7 +95,7 @@ def watch_request(context: typer.Context, request_id: RequestArgument) -> None:
     async def work(command: Command, api: RequestManagerClient) -> None:
         live = LiveAnswer(command.out)
         with going_on(command.out, request_id):
-            result = await follow(command, api, request_id, live)
+            result = await follow(command, api, request_id, live.on_event)
         live.finish(result)
 
     run(context, work)

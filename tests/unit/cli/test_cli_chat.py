@@ -70,7 +70,7 @@ def test_a_terminal_shows_the_pieces_as_they_come_and_the_answer_once(api: FakeR
 def test_after_a_cut_it_goes_on_behind_the_last_event(api: FakeRequestManager) -> None:
     first = stream(event("delta", "1-1", text="Your laptop"), cut=True)
     nothing = stream(cut=True)
-    again = stream(event("delta", "1-4", text="Your laptop is 4"), event("delta", "1-5", text=" years old."))
+    again = stream(event("delta", "1-4", text=" is 4"), event("delta", "1-5", text=" years old."))
     last = stream(end(answer(), "1-6"))
     api.on("GET", EVENTS, first, nothing, again, last)
     result = ssa("chat", api=api, stdin="x\n", env=TERMINAL)
