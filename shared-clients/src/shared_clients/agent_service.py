@@ -22,8 +22,14 @@ ANSWER_TIMEOUT_S = 40.0
 
 
 class AgentServiceClient:
+    """`token`: names the person on whose behalf a call is made; without it the service calls for itself."""
+
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
+
+    async def alive(self) -> None:
+        """Raises UpstreamUnavailable when nobody answers."""
+        await self._client.call("GET", "/livez", tries=1, timeout_s=2.0)
 
     async def answer(self, request: NormalizedRequest) -> AgentResponse | None:
         """Hand a request over and wait up to 25 s for its answer; None: not ended yet, ask again with the same request."""
@@ -47,23 +53,27 @@ class AgentServiceClient:
             async for event in read_events(reply):
                 yield event
 
-    async def sessions(self, user_id: UUID, *, cursor: str = "", limit: int = 20) -> Page[SessionView]:
+    async def sessions(
+        self, user_id: UUID, *, cursor: str = "", limit: int = 20, token: str | None = None
+    ) -> Page[SessionView]:
         params: dict[str, str | int] = {"user_id": str(user_id), "limit": limit, "cursor": cursor}
-        reply = await self._client.call("GET", "/api/v1/sessions", params=params)
+        reply = await self._client.call("GET", "/api/v1/sessions", params=params, token=token)
         return Page[SessionView].model_validate_json(reply.content)
 
-    async def session(self, session_id: UUID) -> SessionView:
-        reply = await self._client.call("GET", f"/api/v1/sessions/{session_id}")
+    async def session(self, session_id: UUID, *, token: str | None = None) -> SessionView:
+        reply = await self._client.call("GET", f"/api/v1/sessions/{session_id}", token=token)
         return SessionView.model_validate_json(reply.content)
 
-    async def messages(self, session_id: UUID, *, cursor: str = "", limit: int = 50) -> Page[SessionMessage]:
+    async def messages(
+        self, session_id: UUID, *, cursor: str = "", limit: int = 50, token: str | None = None
+    ) -> Page[SessionMessage]:
         params: dict[str, str | int] = {"limit": limit, "cursor": cursor}
-        reply = await self._client.call("GET", f"/api/v1/sessions/{session_id}/messages", params=params)
+        reply = await self._client.call("GET", f"/api/v1/sessions/{session_id}/messages", params=params, token=token)
         return Page[SessionMessage].model_validate_json(reply.content)
 
-    async def rename_session(self, session_id: UUID, title_json: bytes) -> SessionView:
+    async def rename_session(self, session_id: UUID, title_json: bytes, *, token: str | None = None) -> SessionView:
         """`title_json`: {"title": text}."""
-        reply = await self._client.call("PATCH", f"/api/v1/sessions/{session_id}", body=title_json)
+        reply = await self._client.call("PATCH", f"/api/v1/sessions/{session_id}", body=title_json, token=token)
         return SessionView.model_validate_json(reply.content)
 
     async def close_session(self, session_id: UUID) -> SessionView:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import structlog
 import uvicorn
+import uvloop
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from opentelemetry.trace import SpanKind
@@ -46,16 +47,29 @@ log = get_logger(__name__)
 
 
 def create_app(
-    service: ServiceName, *, health: Health, routers: Sequence[APIRouter], lifespan: Lifespan, version: str = "0.1.0"
+    service: ServiceName,
+    *,
+    health: Health,
+    routers: Sequence[APIRouter],
+    lifespan: Lifespan,
+    version: str = "0.1.0",
+    docs: bool = False,
 ) -> FastAPI:
-    """A FastAPI app with this house's error bodies, limits and health routes."""
+    """A FastAPI app with this house's error bodies, limits and health routes; `docs`: a page to try it at /docs."""
 
     @asynccontextmanager
-    async def run(app: FastAPI) -> AsyncIterator[None]:
+    async def run_parts(app: FastAPI) -> AsyncIterator[None]:
         async with lifespan(app):
             yield
 
-    app = FastAPI(title=f"Self-Service Agent: {service.value}", version=version, lifespan=run, redirect_slashes=False)
+    app = FastAPI(
+        title=f"Self-Service Agent: {service.value}",
+        version=version,
+        lifespan=run_parts,
+        redirect_slashes=False,
+        docs_url="/docs" if docs else None,
+        redoc_url=None,
+    )
     app.include_router(health_router(health))
     for router in routers:
         app.include_router(router)
@@ -215,6 +229,11 @@ def service_caller(tokens: ServiceTokens, *allowed: ServiceName) -> Callable[[Re
         return caller
 
     return check
+
+
+def run(app: FastAPI, settings: ProcessSettings, *, operations: FastAPI | None = None, metrics_port: int = 0) -> None:
+    """`serve` on uvloop: the loop must be chosen before it runs."""
+    uvloop.run(serve(app, settings, operations=operations, metrics_port=metrics_port))
 
 
 async def serve(

@@ -1,0 +1,229 @@
+"""The only file that builds objects."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+import httpx
+from fastapi import FastAPI
+from shared_clients.agent_service import AgentServiceClient
+from shared_clients.events import EventSinkClient
+from shared_clients.http import ServiceClient, create_http
+from shared_clients.integration_dispatcher import IntegrationDispatcherClient
+from shared_models import web
+from shared_models.database import Database, Listener
+from shared_models.enums import ServiceName
+from shared_models.events import EventBuilder
+from shared_models.health import Health
+from shared_models.migrate import is_current
+from shared_models.settings import Profile
+from shared_models.telemetry import DEAD_LETTERS, DEPTH, OLDEST_AGE
+from shared_models.tokens import ServiceTokens
+from shared_models.work_queue import WAKE_CHANNEL, Notifier, RetryPolicy, WorkQueue
+from shared_models.worker import Worker
+
+from request_manager.authentication import Authenticator, OidcVerifier
+from request_manager.domain.sign_in import SignInRules
+from request_manager.ends import Ends
+from request_manager.jwks import JwksCache
+from request_manager.openapi import describe
+from request_manager.parts import Parts
+from request_manager.processor import UnifiedRequestProcessor
+from request_manager.relay import Relay
+from request_manager.routes import accounts, events, passed_on, requests, results, sessions, streams
+from request_manager.settings import RequestManagerSettings
+from request_manager.store import upkeep
+from request_manager.store.accept import REQUESTS_QUEUE
+from request_manager.store.requests import ENDS_QUEUE, RESPONSES_QUEUE, ended_results
+from request_manager.strategy import CommunicationStrategy, DirectHttpStrategy, EventingStrategy
+from request_manager.turns import Turns
+from request_manager.waiting import ENDED_CHANNEL, Waiting
+from request_manager.warm_up import warm_up
+
+NAME = ServiceName.REQUEST_MANAGER
+HANDOVER_TIMEOUT_S = 60.0
+HANDOVER_CAP_S = 60.0
+ROUTERS = (
+    requests.router,
+    results.router,
+    streams.router,
+    sessions.router,
+    accounts.router,
+    passed_on.router,
+    passed_on.catalogue,
+    events.router,
+)
+
+
+def create_app(settings: RequestManagerSettings, http: httpx.AsyncClient | None = None) -> FastAPI:
+    """The service. Tests pass another `http`; without it the process's own client is made and closed."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            own_http = None if http is not None else await stack.enter_async_context(create_http())
+            worker = Worker(database, NAME)
+            parts = build(settings, database, worker.id, http or own_http or create_http())
+            app.state.parts = parts
+            await start(stack, app, parts, worker)
+            yield
+
+    database = Database.of(settings)
+    health = create_health(settings, database)
+    docs = settings.profile is Profile.LOCAL
+    app = web.create_app(NAME, health=health, routers=ROUTERS, lifespan=lifespan, docs=docs)
+    app.state.health = health
+    describe(app)
+    return app
+
+
+def create_health(settings: RequestManagerSettings, database: Database) -> Health:
+    async def connected() -> None:
+        await database.fetchval("select 1")
+
+    async def migrated() -> None:
+        if not await is_current(database):
+            raise RuntimeError("the schema is older than this code")
+
+    mode = "eventing" if settings.eventing_enabled else "direct"
+    return Health(NAME.value, {"database": connected, "migrations": migrated}, facts={"mode": mode})
+
+
+def build(settings: RequestManagerSettings, database: Database, worker_id: str, http: httpx.AsyncClient) -> Parts:
+    """Everything that a running service is made of; nothing is started."""
+    tokens = ServiceTokens(settings.service_token_key.get_secret_value(), NAME)
+    agents = AgentServiceClient(_client(http, settings.agent_service_url, tokens, ServiceName.AGENT_SERVICE))
+    dispatcher = IntegrationDispatcherClient(
+        _client(http, settings.integration_dispatcher_url, tokens, ServiceName.INTEGRATION_DISPATCHER)
+    )
+    strategy: CommunicationStrategy = DirectHttpStrategy(agents, dispatcher)
+    if settings.eventing_enabled:
+        strategy = EventingStrategy(_broker(http, settings, tokens), EventBuilder(NAME))
+    wake_others, tell_ended = Notifier(database), Notifier(database, ENDED_CHANNEL)
+    patient = RetryPolicy(attempts=settings.handover_attempts, cap_s=HANDOVER_CAP_S)
+    # The queues run what is built after them: the handlers look it up when they are called.
+    requests_queue = WorkQueue(
+        database,
+        worker_id,
+        REQUESTS_QUEUE,
+        lambda item: relay.hand_over(item),
+        concurrency=settings.relay_concurrency,
+        retry=patient,
+        timeout_s=HANDOVER_TIMEOUT_S,
+        on_dead=lambda _item, _reason: ends.sweep(),
+    )
+    responses_queue = WorkQueue(database, worker_id, RESPONSES_QUEUE, lambda item: relay.announce(item), retry=patient)
+    ends_queue = WorkQueue(
+        database,
+        worker_id,
+        ENDS_QUEUE,
+        lambda item: ends.handle(item),
+        retry=patient,
+        on_dead=lambda item, reason: ends.on_dead(item, reason),
+    )
+    waiting = Waiting(lambda ids: ended_results(database, ids))
+    processor = UnifiedRequestProcessor(
+        database=database,
+        limits=settings.limits,
+        waiting=waiting,
+        requests=requests_queue,
+        responses=responses_queue,
+        wake_others=wake_others,
+        tell_ended=tell_ended,
+        worker_id=worker_id,
+        turns=Turns(),
+    )
+    relay = Relay(database, processor, strategy)
+    ends = Ends(database, agents, processor, ends_queue, wake_others, settings.content_retention_days)
+    authenticator = Authenticator(database, tokens, _oidc(http, settings))
+    return Parts(
+        settings=settings,
+        database=database,
+        tokens=tokens,
+        authenticator=authenticator,
+        agents=agents,
+        dispatcher=dispatcher,
+        strategy=strategy,
+        waiting=waiting,
+        processor=processor,
+        relay=relay,
+        ends=ends,
+    )
+
+
+async def start(stack: AsyncExitStack, app: FastAPI, parts: Parts, worker: Worker) -> None:
+    """Open and start everything; the stack ends it in the opposite order."""
+    database = parts.database
+    await database.open()
+    stack.push_async_callback(database.close)
+    await worker.start()
+    stack.push_async_callback(worker.stop)
+    for notifier in (parts.processor.wake_others, parts.processor.tell_ended):
+        stack.push_async_callback(notifier.close)
+    listener = create_listener(parts)
+    listener.start()
+    stack.push_async_callback(listener.close)
+    parts.waiting.start()
+    stack.push_async_callback(parts.waiting.close)
+    for queue in parts.queues:
+        queue.start()
+        stack.push_async_callback(queue.stop)
+    sweeper = asyncio.create_task(parts.ends.sweep_for_ever(), name="sweep")
+    stack.push_async_callback(_cancelled, sweeper)
+    await warm_up(app, parts)
+
+
+def create_listener(parts: Parts) -> Listener:
+    queues = {queue.name: queue for queue in parts.queues}
+
+    def on_notify(channel: str, payload: str) -> None:
+        if channel == ENDED_CHANNEL:
+            parts.waiting.on_notify(payload)
+        elif payload in queues:
+            queues[payload].wake_soon()
+
+    def on_gap() -> None:
+        parts.waiting.look_at_all()
+        for queue in queues.values():
+            queue.wake_soon()
+
+    channels = (ENDED_CHANNEL, WAKE_CHANNEL)
+    return Listener(parts.settings.listen_url, channels, on_notify=on_notify, on_gap=on_gap)
+
+
+async def refresh_gauges(parts: Parts) -> None:
+    """What the operators' port shows of the queues."""
+    states = {state.queue: state for state in await upkeep.queue_states(parts.database)}
+    for queue in parts.queues:
+        state = states.get(queue.name, upkeep.QueueState(queue.name, 0, 0, 0.0))
+        DEPTH.labels(queue.name).set(state.depth)
+        DEAD_LETTERS.labels(queue.name).set(state.dead)
+        OLDEST_AGE.labels(queue.name).set(state.oldest_s)
+
+
+def _client(http: httpx.AsyncClient, url: str, tokens: ServiceTokens, callee: ServiceName) -> ServiceClient:
+    return ServiceClient(http, url, lambda: tokens.make(callee))
+
+
+def _broker(http: httpx.AsyncClient, settings: RequestManagerSettings, tokens: ServiceTokens) -> EventSinkClient:
+    parts = urlsplit(settings.broker_url)
+    client = ServiceClient(http, f"{parts.scheme}://{parts.netloc}", lambda: tokens.make(NAME))
+    return EventSinkClient(client, settings.broker_url)
+
+
+def _oidc(http: httpx.AsyncClient, settings: RequestManagerSettings) -> OidcVerifier | None:
+    if not settings.oidc_issuer:
+        return None
+    return OidcVerifier(
+        jwks=JwksCache(http, settings.oidc_issuer, settings.oidc_jwks_url),
+        issuer=settings.oidc_issuer,
+        audience=settings.oidc_audience,
+        rules=SignInRules(settings.oidc_roles_claim, settings.bootstrap_admin, settings.oidc_trust_email),
+    )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

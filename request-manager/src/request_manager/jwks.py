@@ -1,0 +1,110 @@
+"""The issuer's public keys: cached, and looked up again for an unknown key id, but not at a stranger's pace.
+
+Source: RFC 7517 (JWK), OpenID Connect Discovery 1.0."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import httpx
+import jwt
+import orjson
+from shared_models.errors import Unavailable
+from shared_models.logging import get_logger
+
+ALGORITHMS = ("RS256", "ES256", "EdDSA")
+MAX_DOCUMENT_BYTES = 512 * 1024
+TIMEOUT_S = 5.0
+FRESH_S = 3600.0
+MIN_REFETCH_S = 10.0
+
+log = get_logger(__name__)
+
+
+class JwksCache:
+    """`jwks_url` empty: found by the issuer's discovery document. `clock` gives seconds."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, issuer: str, jwks_url: str = "", *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._http = http
+        self._issuer = issuer
+        self._jwks_url = jwks_url
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._tried_at: float | None = None
+        self._lock = asyncio.Lock()
+
+    async def key(self, key_id: str | None) -> jwt.PyJWK | None:
+        """The signing key; None when the issuer has none of this id. Raises Unavailable without any keys at all."""
+        found = self._find(key_id)
+        if found is not None and not self._is_stale():
+            return found
+        async with self._lock:
+            if (self._find(key_id) is None or self._is_stale()) and self._may_fetch():
+                await self._fetch()
+        if self._fetched_at is None:
+            raise Unavailable("The sign-in service does not answer right now.")
+        return self._find(key_id)
+
+    def _find(self, key_id: str | None) -> jwt.PyJWK | None:
+        if key_id is None:
+            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
+        return self._keys.get(key_id)
+
+    def _is_stale(self) -> bool:
+        return self._fetched_at is None or self._clock() - self._fetched_at > FRESH_S
+
+    def _may_fetch(self) -> bool:
+        return self._tried_at is None or self._clock() - self._tried_at >= MIN_REFETCH_S
+
+    async def _fetch(self) -> None:
+        """Keeps the keys of before when the issuer does not answer."""
+        self._tried_at = self._clock()
+        try:
+            if not self._jwks_url:
+                self._jwks_url = await self._discover()
+            document = await self._get(self._jwks_url)
+            self._keys = _signing_keys(document)
+            self._fetched_at = self._clock()
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
+            log.warning("jwks_fetch_failed", cause=type(exc).__name__)
+
+    async def _discover(self) -> str:
+        document = await self._get(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
+        if document["issuer"] != self._issuer:
+            raise ValueError("the discovery document names another issuer")
+        return str(document["jwks_uri"])
+
+    async def _get(self, url: str) -> dict[str, object]:
+        """A JSON object of bounded size. Raises httpx.HTTPError, ValueError."""
+        body = b""
+        async with self._http.stream("GET", url, timeout=TIMEOUT_S, headers={"accept": "application/json"}) as reply:
+            reply.raise_for_status()
+            async for chunk in reply.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_DOCUMENT_BYTES:
+                    raise ValueError("the document is too large")
+        value = orjson.loads(body)
+        if not isinstance(value, dict):
+            raise TypeError("the document is no object")
+        return value
+
+
+def _signing_keys(document: dict[str, object]) -> dict[str, jwt.PyJWK]:
+    """The keys that may sign tokens for us, by id; keys of other kinds are left out."""
+    listed = document["keys"]
+    if not isinstance(listed, list):
+        raise TypeError("keys is no list")
+    keys: dict[str, jwt.PyJWK] = {}
+    for item in listed:
+        if not isinstance(item, dict) or item.get("use", "sig") != "sig":
+            continue
+        try:
+            key = jwt.PyJWK(item)
+        except jwt.PyJWTError:
+            continue
+        if key.algorithm_name in ALGORITHMS:
+            keys[str(item.get("kid", ""))] = key
+    return keys

@@ -1,0 +1,50 @@
+"""What the two outgoing queues do: hand a request over to agent-service, announce an end to the dispatcher.
+
+A row carries only the request's id. Handed off in this process it brings the message along; claimed, it is read again."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared_models.database import Database
+from shared_models.schemas import AgentResponse, NormalizedRequest
+from shared_models.work_queue import Completed, WorkItem
+
+from request_manager.domain.results import answer_of, normalized
+from request_manager.processor import ANSWER_KEY, REQUEST_KEY, UnifiedRequestProcessor
+from request_manager.store import requests as store
+from request_manager.strategy import CommunicationStrategy
+
+
+@dataclass(frozen=True)
+class Relay:
+    database: Database
+    processor: UnifiedRequestProcessor
+    strategy: CommunicationStrategy
+
+    async def hand_over(self, item: WorkItem) -> Completed | None:
+        """The answer, if it comes back this way, completes the request and the row in one statement."""
+        request = item.payload.get(REQUEST_KEY) or await self._open_request(item)
+        if not isinstance(request, NormalizedRequest):
+            return None
+        answer = await self.strategy.hand_over(request)
+        if answer is None:
+            return None
+        return await self.processor.complete(answer, announce=True, item=item)
+
+    async def announce(self, item: WorkItem) -> Completed | None:
+        answer = item.payload.get(ANSWER_KEY) or await self._answer(item)
+        if isinstance(answer, AgentResponse):
+            await self.strategy.announce(answer)
+        return None
+
+    async def _open_request(self, item: WorkItem) -> NormalizedRequest | None:
+        """None when it has ended meanwhile: nothing is left to hand over."""
+        stored = await store.request(self.database, UUID(item.ref))
+        return normalized(stored) if stored is not None and stored.result.ended_at is None else None
+
+    async def _answer(self, item: WorkItem) -> AgentResponse | None:
+        """None when the content is gone: nothing is left to tell."""
+        stored = await store.request(self.database, UUID(item.ref))
+        if stored is None or stored.result.ended_at is None or stored.result.purged_at is not None:
+            return None
+        return answer_of(stored)

@@ -1,0 +1,73 @@
+"""Events from the broker, or in direct mode from the other services. Every reply is empty: 202, 400 never, 503 later.
+
+Source: https://github.com/knative/specs/blob/main/specs/eventing/data-plane.md."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import ValidationError
+from shared_models.enums import ServiceName
+from shared_models.errors import MalformedBody, ServiceError
+from shared_models.events import CloudEvent, EventType, parse_http
+from shared_models.logging import get_logger
+from shared_models.schemas import AgentResponse, DeliveryReport, RequestProcessing
+
+from request_manager.domain.callers import Caller
+from request_manager.parts import Parts
+from request_manager.routes.dependencies import PartsDep, callers, service_of
+from request_manager.store import requests as store
+
+router = APIRouter(tags=["events"])
+log = get_logger(__name__)
+
+SenderDep = Annotated[Caller, Depends(service_of(ServiceName.AGENT_SERVICE, ServiceName.INTEGRATION_DISPATCHER))]
+
+EMPTY_REPLIES: dict[int | str, dict[str, str]] = {
+    202: {"description": "Done, or done before"},
+    400: {"description": "This event will never be taken"},
+    401: {"description": "Not signed in"},
+    403: {"description": "Not allowed"},
+    503: {"description": "Send it again later"},
+}
+
+
+@router.post(
+    "/events",
+    status_code=202,
+    response_class=Response,
+    responses=EMPTY_REPLIES,
+    openapi_extra=callers("service", "broker"),
+)
+async def take_event(request: Request, _caller: SenderDep, parts: PartsDep) -> Response:
+    """A CloudEvent 1.0, in binary or structured mode."""
+    try:
+        event = parse_http(dict(request.headers), await request.body())
+        await _take(parts, event)
+    except ServiceError as exc:
+        status = 503 if exc.retryable or exc.status >= 500 else 400
+        log.warning("event_not_taken", code=exc.code, status=status)
+        return Response(status_code=status)
+    return Response(status_code=202)
+
+
+async def _take(parts: Parts, event: CloudEvent) -> None:
+    """Raises MalformedBody for an event that is not for us or holds something else than it says."""
+    try:
+        match event.type:
+            case EventType.REQUEST_PROCESSING:
+                note = RequestProcessing.model_validate(event.data)
+                await store.mark_processing(parts.database, note.request_id)
+                if note.delivery is not None:
+                    await parts.strategy.pass_on(event)
+            case EventType.RESPONSE_READY:
+                answer = AgentResponse.model_validate(event.data)
+                if not answer.status.is_end:
+                    raise MalformedBody("An answer has an end.")
+                await parts.processor.complete(answer, announce=False)
+            case EventType.DELIVERY_SUCCEEDED | EventType.DELIVERY_FAILED:
+                report = DeliveryReport.model_validate(event.data)
+                await store.record_delivery(parts.database, report.request_id, report.integration, report.status)
+            case _:
+                raise MalformedBody("This event is not taken here.")
+    except ValidationError as exc:
+        raise MalformedBody("The event's data does not fit its type.") from exc

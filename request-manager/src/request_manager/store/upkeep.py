@@ -1,0 +1,104 @@
+"""Statements of the sweep, and what the operators' port shows. Each is a small batch."""
+
+from dataclasses import dataclass
+
+import asyncpg
+from shared_models.database import Database
+from shared_models.work_queue import REMOVE_IDLE_LANES, enqueue
+
+from request_manager.domain.ends import EndReason
+from request_manager.store.accept import REQUESTS_QUEUE
+from request_manager.store.requests import ENDS_QUEUE
+
+SWEEP_LOCK = 0x55A_0002
+BATCH = 200
+KEPT_KEY_HOURS = 24
+DEAD_LOOK_BACK = "2 days"
+
+LOCK = "select pg_try_advisory_xact_lock($1)"
+
+# Overdue requests, again every hour; and those whose hand-over is dead. The asking itself is queued work.
+WISH_ENDS = f"""
+with overdue as (
+  select request_id from request_logs
+  where ended_at is null and deadline_at <= now()
+    and (end_wished_at is null or end_wished_at < greatest(deadline_at, now() - interval '1 hour'))
+  order by deadline_at limit {BATCH} for update skip locked
+),
+dead as (
+  select r.request_id from work_items w join request_logs r on r.request_id = w.ref::uuid
+  where w.queue = '{REQUESTS_QUEUE}' and w.dead_at > now() - interval '{DEAD_LOOK_BACK}'
+    and r.ended_at is null and r.end_wish is null
+  order by r.request_id limit {BATCH} for update of r skip locked
+),
+due as (
+  select request_id, '{EndReason.EXPIRED}' as reason from overdue
+  union all
+  select request_id, '{EndReason.UNDELIVERABLE}' from dead where request_id not in (select request_id from overdue)
+),
+wished as (
+  update request_logs r set end_wish = due.reason, end_wished_at = now()
+  from due where r.request_id = due.request_id
+  returning r.request_id, due.reason
+),
+work as (
+  select '{ENDS_QUEUE}' as queue, null::text as key, null::bigint as seq, request_id::text as ref,
+         jsonb_build_object('reason', reason) as payload, null::text as worker
+  from wished
+),
+{enqueue("item", "work")}
+select count(*) from item
+"""
+
+FREE_KEYS = f"""
+update request_logs set idempotency_key = null, body_hash = null where request_id in (
+  select request_id from request_logs
+  where idempotency_key is not null and created_at < now() - interval '{KEPT_KEY_HOURS} hours'
+  order by created_at limit 1000 for update skip locked
+)
+"""
+
+PURGE = """
+update request_logs
+set content = null, response = null, extra = '{}', metadata = '{}', purged_at = now()
+where request_id in (
+  select request_id from request_logs
+  where purged_at is null and ended_at is not null and ended_at < now() - $1 * interval '1 day'
+  order by ended_at limit 1000 for update skip locked
+)
+"""
+
+QUEUES = """
+select queue, count(*) filter (where dead_at is null) as depth, count(*) filter (where dead_at is not null) as dead,
+       coalesce(extract(epoch from now() - min(created_at) filter (where dead_at is null and run_at <= now())), 0)
+         as oldest_s
+from work_items where queue like 'request-manager.%' group by queue
+"""
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """`oldest_s`: age of the oldest due row in seconds."""
+
+    queue: str
+    depth: int
+    dead: int
+    oldest_s: float
+
+
+async def sweep(database: Database, *, retention_days: float) -> int | None:
+    """One round: wish for the ends that are due, free old idempotency keys, remove content past its time, idle lanes.
+
+    Returns how many ends were queued; None when another replica is at it."""
+    async with database.transaction() as tx:
+        if not await tx.fetchval(LOCK, SWEEP_LOCK):
+            return None
+        queued = await tx.fetchval(WISH_ENDS)
+    for statement, arguments in ((FREE_KEYS, ()), (PURGE, (retention_days,)), (REMOVE_IDLE_LANES, ())):
+        await database.execute(statement, *arguments)
+    return int(queued)
+
+
+async def queue_states(database: Database) -> list[QueueState]:
+    rows: list[asyncpg.Record] = await database.fetch(QUEUES)
+    return [QueueState(row["queue"], row["depth"], row["dead"], float(row["oldest_s"])) for row in rows]
