@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from shared_models.enums import DeliveryPolicy, DeliveryStatus, IntegrationType, RequestStatus, SessionStatus
 
 MAX_CONTENT_LENGTH = 65_536
+MAX_SEQUENCE = 2**53
 
 type Metadata = dict[str, JsonValue]
 
@@ -50,7 +51,7 @@ class NormalizedRequest(Message):
 
     request_id: UUID
     session_id: UUID
-    sequence: int = Field(ge=1, description="position in the session, from 1")
+    sequence: int = Field(ge=1, le=MAX_SEQUENCE, description="position in the session, from 1")
     person: Person
     integration_type: IntegrationType
     request_type: str = "message"
