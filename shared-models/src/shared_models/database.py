@@ -136,8 +136,6 @@ class Database:
                 if last:
                     raise
             except UNREACHABLE as exc:
-                if isinstance(exc, ValueError):  # an argument that fits no column: the database is well
-                    raise
                 raise Unavailable from exc
         raise AssertionError("unreachable")
 

@@ -1,5 +1,6 @@
 """The pool on real PostgreSQL: what is our mistake and what is the database's."""
 
+import asyncpg
 import pytest
 from shared_models.database import Database
 from shared_models.errors import Unavailable
@@ -9,7 +10,7 @@ async def test_an_argument_that_fits_no_column_is_not_called_an_outage(database_
     database = Database(database_url)
     await database.open()
     try:
-        with pytest.raises(ValueError, match="int64"):
+        with pytest.raises(asyncpg.DataError, match="int64"):
             await database.fetchval("select $1::bigint", 2**70)
     finally:
         await database.close()
