@@ -8,6 +8,8 @@ from local_stack.demo_rules.tool_output import ToolOutput, read_tool_output
 
 type Json = dict[str, Any]
 
+RECENT = 3  # texts
+
 
 @dataclass(frozen=True)
 class Call:
@@ -72,9 +74,9 @@ class Conversation:
         return self._said[-1] if self._said else ""
 
     @property
-    def said_before(self) -> str:
-        """The text of the assistant before that one."""
-        return self._said[-2] if len(self._said) > 1 else ""
+    def recently_said(self) -> list[str]:
+        """The last texts of the assistant before the person's last message."""
+        return self._said[-RECENT:]
 
     @property
     def _said(self) -> list[str]:

@@ -95,7 +95,8 @@ def _after_anything_else(talk: Conversation) -> Reply | None:
 def _after_confirmation(talk: Conversation) -> Reply | None:
     """The service asked for a confirmation, in its own words: a yes repeats the call, another choice is a new one."""
     repeated = laptop.repeat_open_ticket(talk)
-    was_choosing = words.pending_question(talk.said_before) == words.WHICH_OPTION and not laptop.has_ticket(talk)
+    asked = {words.pending_question(text) for text in talk.recently_said}
+    was_choosing = words.WHICH_OPTION in asked and not laptop.has_ticket(talk)
     if repeated is not None and yes_or_no(talk.question):
         return repeated
     return _after_which_option(talk) if repeated is not None or was_choosing else None
