@@ -1,0 +1,265 @@
+"""Wiring: the only file that builds objects."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import httpx
+from fastapi import FastAPI
+from shared_clients.events import EventSinkClient
+from shared_clients.http import ServiceClient, create_http
+from shared_models.database import Database, Listener
+from shared_models.enums import ServiceName
+from shared_models.errors import Unavailable, UpstreamRejected
+from shared_models.events import CloudEvent, EventBuilder
+from shared_models.health import Health, create_operations_app
+from shared_models.logging import get_logger
+from shared_models.migrate import is_current
+from shared_models.tokens import IdentitySigner, ServiceTokens
+from shared_models.web import create_app as create_service_app
+from shared_models.work_queue import WAKE_CHANNEL, Completed, GiveUp, Notifier, RetryPolicy, WorkItem, WorkQueue
+from shared_models.worker import Worker
+
+from agent_service.agent_files import Surroundings, load_agents
+from agent_service.commands import Commands
+from agent_service.decisions import Decisions
+from agent_service.documents import knowledge_bases
+from agent_service.embeddings import Embeddings
+from agent_service.ending import Clocks, Ending
+from agent_service.ingest import Ingestor
+from agent_service.knowledge import KnowledgeSearch
+from agent_service.live import LiveRuns
+from agent_service.llama_stack import LlamaStack
+from agent_service.mcp_client import McpTools
+from agent_service.mirror import Mirror
+from agent_service.outside import Outside
+from agent_service.parts import Parts
+from agent_service.processor import AgentProcessor
+from agent_service.routes import agents, answers, events, runs, sessions
+from agent_service.runner import Runner
+from agent_service.settings import ServerSessions, Settings
+from agent_service.store import intake
+from agent_service.store.intake import EVENTS, RUNS
+from agent_service.turn_loop import Retries, TurnLoop
+from agent_service.upkeep import Upkeep
+from agent_service.waiting import Waiters
+from agent_service.warm_up import warm_statements
+
+RUN_NEWS = "ssa_runs"
+# A failure of the model or a tool ends the run; what comes here are errors of ours.
+OWN_ERRORS = RetryPolicy(attempts=4, base_s=0.5, cap_s=10.0)
+# Half a day of the sink being away.
+EVENT_RETRIES = RetryPolicy(attempts=300, base_s=0.5, cap_s=300.0)
+LONGEST_RUN_S = 900.0
+EVENT_CONCURRENCY = 64
+
+log = get_logger(__name__)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outside: Outside | None = None) -> FastAPI:
+    """The service. `http` carries its calls; `outside` replaces model, tools and knowledge (tests).
+
+    Its parts stand at `app.state.parts` once started. Raises AgentFilesInvalid."""
+    tokens = ServiceTokens(settings.service_token_key.get_secret_value(), ServiceName.AGENT_SERVICE)
+    database = Database.of(settings)
+
+    async def is_started() -> None:
+        if not hasattr(app.state, "parts"):
+            raise Unavailable
+
+    async def is_migrated() -> None:
+        if not await is_current(database):
+            raise Unavailable
+
+    health = Health(
+        ServiceName.AGENT_SERVICE.value,
+        {"started": is_started, "migrations": is_migrated},
+        facts={"mode": "eventing" if settings.eventing_enabled else "direct", "model": settings.llama_stack_model},
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with started(settings, database, tokens, http, outside) as parts:
+            app.state.parts = parts
+            yield
+
+    routers = [answers.router, events.router, runs.router, sessions.router, agents.router]
+    app = create_service_app(ServiceName.AGENT_SERVICE, health=health, routers=routers, lifespan=lifespan)
+    app.state.operations = create_operations_app(health)
+    return app
+
+
+@asynccontextmanager
+async def started(
+    settings: Settings,
+    database: Database,
+    tokens: ServiceTokens,
+    http: httpx.AsyncClient | None,
+    outside: Outside | None,
+) -> AsyncIterator[Parts]:
+    """Open everything in order, warm it, run it; close it in the opposite order."""
+    async with AsyncExitStack() as stack:
+        await database.open()
+        stack.push_async_callback(database.close)
+        client = http if http is not None else await stack.enter_async_context(create_http())
+        if outside is None:
+            outside = await real_outside(settings, database, client, stack)
+        worker = Worker(database, ServiceName.AGENT_SERVICE)
+        await worker.start()
+        stack.push_async_callback(worker.stop)
+        notifiers = Notifier(database), Notifier(database, RUN_NEWS)
+        for notifier in notifiers:
+            stack.push_async_callback(notifier.close)
+        sink = EventSinkClient(sink_client(settings, client, tokens), settings.sink_url)
+        parts = build(settings, database, tokens, worker, outside, notifiers, sink)
+        await warm_statements(database, worker.id)
+        parts.processor.waiters.start()
+        stack.push_async_callback(parts.processor.waiters.close)
+        parts.events.start()
+        stack.push_async_callback(parts.events.stop)
+        parts.runs.start()
+        stack.push_async_callback(parts.runs.stop)
+        listener = listen(settings, parts)
+        listener.start()
+        stack.push_async_callback(listener.close)
+        upkeep = asyncio.create_task(parts.upkeep.sweep_for_ever(), name="upkeep")
+        stack.push_async_callback(stop_task, upkeep)
+        yield parts
+
+
+async def real_outside(
+    settings: Settings, database: Database, client: httpx.AsyncClient, stack: AsyncExitStack
+) -> Outside:
+    """Model, tools and knowledge as configured, each called once: the first person waits for no import or connection."""
+    around = Surroundings(
+        servers=frozenset(settings.mcp_servers),
+        knowledge_bases=knowledge_bases(settings.knowledge_dir),
+        model=settings.llama_stack_model,
+    )
+    catalogue = load_agents(settings.agents_dir, around)
+    llama_stack = LlamaStack(client, settings.llama_stack_url, api_key=settings.llama_stack_api_key.get_secret_value())
+    embeddings = Embeddings(
+        client,
+        settings.embeddings_url,
+        settings.embeddings_model,
+        api_key=settings.embeddings_api_key.get_secret_value(),
+    )
+    lock_url = (settings.database_listen_url or settings.database_url).get_secret_value()
+    ingestor = Ingestor(database, embeddings, settings.knowledge_dir, lock_url=lock_url)
+    ingestor.start()
+    stack.push_async_callback(ingestor.stop)
+    tools = McpTools(client, settings.mcp_servers, IdentitySigner(settings.identity_signing_key.get_secret_value()))
+    knowledge = KnowledgeSearch(database, embeddings)
+    for name, warm in (("model", llama_stack.warm), ("tools", tools.warm), ("knowledge", knowledge.warm)):
+        try:
+            await warm()
+        except Exception as exc:  # noqa: BLE001  # what is away now may be back when it is needed
+            log.warning("not_warmed", what=name, cause=type(exc).__name__)
+    has_copies = settings.llama_stack_sessions is ServerSessions.SERVER
+    return Outside(catalogue, llama_stack, tools, knowledge, llama_stack if has_copies else None)
+
+
+def sink_client(settings: Settings, client: httpx.AsyncClient, tokens: ServiceTokens) -> ServiceClient:
+    address = urlsplit(settings.sink_url)
+    return ServiceClient(
+        client, f"{address.scheme}://{address.netloc}", lambda: tokens.make(ServiceName.REQUEST_MANAGER)
+    )
+
+
+def build(
+    settings: Settings,
+    database: Database,
+    tokens: ServiceTokens,
+    worker: Worker,
+    outside: Outside,
+    notifiers: tuple[Notifier, Notifier],
+    sink: EventSinkClient,
+    now: Callable[[], datetime] = utc_now,
+) -> Parts:
+    work_news, run_news = notifiers
+
+    async def send(item: WorkItem) -> None:
+        try:
+            await sink.send(CloudEvent.model_validate(item.payload))
+        except UpstreamRejected as exc:
+            raise GiveUp(str(exc)) from exc
+
+    async def run(item: WorkItem) -> Completed | None:
+        return await runner.handle(item)
+
+    async def give_up(item: WorkItem, reason: str) -> None:
+        await upkeep.end_dead(item, reason)
+
+    events = WorkQueue(database, worker.id, EVENTS, send, concurrency=EVENT_CONCURRENCY, retry=EVENT_RETRIES)
+    run_queue = WorkQueue(
+        database,
+        worker.id,
+        RUNS,
+        run,
+        concurrency=settings.run_concurrency,
+        retry=OWN_ERRORS,
+        timeout_s=LONGEST_RUN_S,
+        on_dead=give_up,
+    )
+    waiters = Waiters(lambda ids: intake.ended(database, ids))
+    live = LiveRuns(database, worker.id, lambda request_id: run_news.notify(f"news:{request_id}"))
+    builder = EventBuilder(ServiceName.AGENT_SERVICE)
+    ending = Ending(database, worker.id, events, builder, waiters, live, Clocks(), run_news, now)
+    loop = TurnLoop(database, outside, Retries(settings.model_retries, settings.model_retry_base_s), now)
+    runner = Runner(
+        database=database,
+        worker=worker.id,
+        events=events,
+        wake_runs=run_queue.wake,
+        builder=builder,
+        ending=ending,
+        loop=loop,
+        commands=Commands(database, ending.end, now),
+        decisions=Decisions(database, loop),
+        mirror=Mirror(database, outside.conversations),
+        runs_per_user=settings.runs_per_user,
+        processing_after_s=settings.processing_after_s,
+    )
+    upkeep = Upkeep(database, ending, settings.sweep_every_s)
+    processor = AgentProcessor(
+        database=database,
+        runs=run_queue,
+        waiters=waiters,
+        ending=ending,
+        notify_work=work_news,
+        now=now,
+        answer_wait_s=settings.answer_wait_s,
+        session_lifetime=timedelta(days=settings.session_days),
+    )
+    return Parts(database, tokens, run_queue, events, outside, processor, ending, live, upkeep)
+
+
+def listen(settings: Settings, parts: Parts) -> Listener:
+    queues = {queue.name: queue for queue in (parts.runs, parts.events)}
+
+    def on_notify(channel: str, payload: str) -> None:
+        if channel == RUN_NEWS:
+            parts.ending.heard(payload)
+        elif payload in queues:
+            queues[payload].wake_soon()
+
+    def on_gap() -> None:
+        parts.processor.waiters.look_again()
+        parts.live.wake_all()
+        for queue in queues.values():
+            queue.wake_soon()
+
+    url = (settings.database_listen_url or settings.database_url).get_secret_value()
+    return Listener(url, [WAKE_CHANNEL, RUN_NEWS], on_notify=on_notify, on_gap=on_gap)
+
+
+async def stop_task(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,26 @@
+"""What a started process holds, for its routes and for tests."""
+
+from dataclasses import dataclass
+
+from shared_models.database import Database
+from shared_models.tokens import ServiceTokens
+from shared_models.work_queue import WorkQueue
+
+from agent_service.ending import Ending
+from agent_service.live import LiveRuns
+from agent_service.outside import Outside
+from agent_service.processor import AgentProcessor
+from agent_service.upkeep import Upkeep
+
+
+@dataclass(frozen=True)
+class Parts:
+    database: Database
+    tokens: ServiceTokens
+    runs: WorkQueue
+    events: WorkQueue
+    outside: Outside
+    processor: AgentProcessor
+    ending: Ending
+    live: LiveRuns
+    upkeep: Upkeep

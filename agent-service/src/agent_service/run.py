@@ -1,0 +1,36 @@
+"""A run that is at work in this process: what its parts hand to each other."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from shared_models.schemas import NormalizedRequest
+from shared_models.work_queue import WorkItem
+
+from agent_service.domain.turn import Step, Turn
+from agent_service.live import Publisher
+from agent_service.store.begin import Begun
+
+
+class RunOver(Exception):
+    """The run has ended, or another worker has taken it over: nothing more may be done for it here."""
+
+
+@dataclass
+class Run:
+    """`attempt` fences its statements. `unsaved` goes with the next statement. `note`: for the model, written in code.
+
+    `barred`: tools that may not be called in this run (any more)."""
+
+    request: NormalizedRequest
+    item: WorkItem
+    attempt: int
+    begun: Begun
+    turn: Turn
+    publisher: Publisher
+    unsaved: list[Step] = field(default_factory=list)
+    note: str = ""
+    barred: set[str] = field(default_factory=set)
+
+    @property
+    def id(self) -> UUID:
+        return self.request.request_id

@@ -1,0 +1,65 @@
+"""Runs each statement of the hot path once, with nothing to do, so that the first answer is as fast as the next."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+from shared_models.database import Database
+from shared_models.enums import IntegrationType, RequestStatus
+from shared_models.ids import new_id
+from shared_models.schemas import AgentRef, NormalizedRequest, Person
+from shared_models.work_queue import WorkItem
+
+from agent_service.domain import answers
+from agent_service.domain.answers import Reply
+from agent_service.domain.turn import MODEL, Step
+from agent_service.store import begin, checkpoints, finish, intake
+from agent_service.store.finish import Claim, End, Finish
+from agent_service.store.intake import RUNS, NewRun
+
+NOBODY = UUID(int=0)
+AT_ONCE = 2
+
+
+class _Undo(Exception):
+    """Ends a transaction without a trace."""
+
+
+async def warm_statements(database: Database, worker: str) -> None:
+    """Plan the statements on the connections that are there at start. Raises Unavailable."""
+    await asyncio.gather(*(_warm(database, worker) for _ in range(AT_ONCE)))
+
+
+async def _warm(database: Database, worker: str) -> None:
+    request = nobodys_request()
+    body = request.model_dump_json().encode()
+    new = NewRun(request, body, "", "call", is_laned=True, worker=worker, expires_at=request.deadline_at)
+    with suppress(_Undo):
+        async with database.transaction() as tx:
+            await tx.fetchrow(intake.INSERT, *new.values())
+            raise _Undo
+    item = WorkItem(0, RUNS, str(NOBODY), str(request.request_id), {}, claim=0)
+    step = Step(1, MODEL, is_result=False, data={})
+    await begin.start(database, item, worker, at_most=1, with_intent=True, with_request=False)
+    await checkpoints.checkpoint(database, request.request_id, 0, [step])
+    answer = answers.completed(request, Reply("", AgentRef(name="", version="")), now=request.created_at)
+    end = End(RequestStatus.COMPLETED.value, answer.model_dump_json().encode(), orjson.dumps({}))
+    done = Finish(attempt=0, session_id=NOBODY, steps=[step])
+    await finish.finish(database, request, done, end, Claim(item, worker, None))
+
+
+def nobodys_request() -> NormalizedRequest:
+    now = datetime.now(UTC)
+    return NormalizedRequest(
+        request_id=new_id(),
+        session_id=new_id(),
+        sequence=1,
+        person=Person(user_id=NOBODY, email=""),
+        integration_type=IntegrationType.TEST,
+        content="",
+        conversation_key="",
+        created_at=now,
+        deadline_at=now + timedelta(seconds=1),
+    )
