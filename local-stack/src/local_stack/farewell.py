@@ -8,7 +8,7 @@ from local_stack.wiring import Wiring
 FIRST_WORDS = "I need a new laptop"
 
 
-def farewell(wiring: Wiring, access: Access, *, ready_s: float, services_s: float) -> str:
+def farewell(wiring: Wiring, access: Access, *, ready_s: float) -> str:
     """Plain text; the curl line works when it is pasted as it is."""
     body = json.dumps({"content": FIRST_WORDS})
     curl = (
@@ -24,6 +24,6 @@ def farewell(wiring: Wiring, access: Access, *, ready_s: float, services_s: floa
         "logs": str(wiring.state_dir / "logs"),
         "token": f"{access.token} ({employee().name}; an operator's is in {wiring.state_dir / 'env'})",
     }
-    lines = [f"Ready after {ready_s:.1f} s (without the model server {services_s:.1f} s). Ctrl-C ends everything.", ""]
+    lines = [f"Ready after {ready_s:.1f} s. Ctrl-C ends everything.", ""]
     lines += [f"  {name:<23}{place}" for name, place in places.items()]
     return "\n".join([*lines, "", "Try it:", "", f"  {curl}", ""])

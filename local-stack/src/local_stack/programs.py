@@ -4,7 +4,7 @@ import http.client
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,25 +68,15 @@ class Child:
         stop_child(self.process, grace_s=grace_s)
 
 
-def wait_until_ready(
-    children: Sequence[Child],
-    *,
-    timeout_s: float,
-    pause: Pause = time.sleep,
-    on_ready: Callable[[Child], None] = lambda _child: None,
-) -> None:
-    """Returns when all are ready, having told `on_ready` of each. Raises LaunchProblem when one ends or time is over."""
+def wait_until_ready(children: Sequence[Child], *, timeout_s: float, pause: Pause = time.sleep) -> None:
+    """Returns when all are ready. Raises LaunchProblem when one ends or the time is over."""
     give_up_at = time.monotonic() + timeout_s
     waiting = list(children)
-    while waiting:
-        for child in [child for child in waiting if child.is_ready()]:
-            waiting.remove(child)
-            on_ready(child)
-        if waiting and time.monotonic() > give_up_at:
+    while waiting := [child for child in waiting if not child.is_ready()]:
+        if time.monotonic() > give_up_at:
             names = ", ".join(child.name for child in waiting)
             raise LaunchProblem(f"Not ready after {timeout_s:.0f} s: {names} (see {waiting[0].log})")
-        if waiting:
-            pause(POLL_S)
+        pause(POLL_S)
 
 
 def answers_ok(port: int, path: str) -> bool:
@@ -133,7 +123,7 @@ def _finish(process: subprocess.Popen[bytes], pause: Pause) -> int:
     """Wait for the end; when `pause` raises, the process is ended first."""
     try:
         while process.poll() is None:
-            pause(0.02)
+            pause(POLL_S)
     finally:
         stop_child(process, grace_s=5.0)
     return process.returncode

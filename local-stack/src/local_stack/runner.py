@@ -17,13 +17,14 @@ from local_stack.postgres import PostgresCluster
 from local_stack.postgres_folder import embedded_cluster
 from local_stack.problems import LaunchProblem
 from local_stack.processes import last_lines
-from local_stack.programs import Child, Program, output_of, run_once, wait_until_ready
+from local_stack.programs import Child, Program, output_of, run_once
 from local_stack.screen import Screen
 from local_stack.settings import UpSettings, inherited_environment
 from local_stack.state import RunFile, load_secrets, take_run_lock
 from local_stack.wiring import Ports, Wiring, check_ports, choose_model
 
 READY_TIMEOUT_S = 180.0
+POLL_S = 0.05
 WATCH_S = 0.2
 DATABASE_STEP, MIGRATIONS_STEP, INSTALL_STEP = "PostgreSQL", "migrations", "installation of OGX"
 
@@ -71,6 +72,7 @@ class Runner:
         self._signals = StopSignals()
         self._run_file = RunFile(self._folder)
         self._children: list[Child] = []
+        self._starting: list[Child] = []
         self._cluster: PostgresCluster | None = None
         self._began_s = time.monotonic()
 
@@ -104,20 +106,23 @@ class Runner:
         if ended := self._run_file.end_leftovers():
             self._screen.line(f"Ended what an earlier run left: {', '.join(ended)}")
         wiring = self._prepare()
-        model_server_child = self._launch_model(wiring)
-        early = [self._launch(program) for program in (wiring.servicenow(), wiring.servicenow_mcp())]
+        surroundings = [
+            *self._launch_model(wiring),
+            self._launch(wiring.servicenow()),
+            self._launch(wiring.servicenow_mcp()),
+        ]
         wiring = replace(wiring, database_url=wiring.database_url or self._start_postgres())
         self._migrate(wiring)
-        services = [self._launch(program) for program in wiring.services()]
-        self._wait([*early, *services])
-        services_s = self._seconds()
-        self._wait(model_server_child)
+        services = [self._launch(program) for program in (wiring.integration_dispatcher(), wiring.request_manager())]
+        # agent-service calls all that is around it once while it starts, so that the first person does not wait.
+        self._wait(surroundings)
+        self._wait([*services, self._launch(wiring.agent_service())])
         bootstrap = Bootstrap(
             wiring.ports.request_manager, wiring.database_tools(), self._log("bootstrap"), self._pause
         )
         access = ensure_access(self._folder, bootstrap)
         self._screen.end_steps()
-        self._screen.line(farewell(wiring, access, ready_s=self._seconds(), services_s=services_s))
+        self._screen.line(farewell(wiring, access, ready_s=self._seconds()))
 
     def _prepare(self) -> Wiring:
         """What can be found wrong before anything is started. The URL of an embedded database is not known yet."""
@@ -173,22 +178,30 @@ class Runner:
         self._screen.begin(program.name)
         child = Child(program, self._log(program.name))
         self._children.append(child)
+        self._starting.append(child)
         self._run_file.add(child.record)
         return child
 
     def _wait(self, children: list[Child]) -> None:
-        wait_until_ready(children, timeout_s=READY_TIMEOUT_S, pause=self._pause, on_ready=self._show_ready)
-
-    def _show_ready(self, child: Child) -> None:
-        self._screen.done(child.name, time.monotonic() - child.started_s)
+        """Returns when these are ready; shows any other that gets ready meanwhile. Raises LaunchProblem, StopRequested."""
+        give_up_at = time.monotonic() + READY_TIMEOUT_S
+        while waiting := [child.name for child in children if child in self._starting]:
+            if time.monotonic() > give_up_at:
+                raise LaunchProblem(
+                    f"Not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(waiting)} (see {self._folder / 'logs'})"
+                )
+            self._pause(POLL_S)
 
     def _pause(self, seconds: float) -> None:
-        """Sleep. Raises StopRequested when asked to stop, LaunchProblem when something has died."""
+        """Sleep, and look at all. Raises StopRequested when asked to stop, LaunchProblem when something has died."""
         self._signals.pause(seconds)
         for child in self._children:
             child.check_alive()
         if self._cluster is not None and not self._cluster.is_running():
             raise LaunchProblem(f"PostgreSQL has ended; log: {self._log('postgres')}")
+        for child in [child for child in self._starting if child.is_ready()]:
+            self._starting.remove(child)
+            self._screen.done(child.name, time.monotonic() - child.started_s)
 
     def _stop(self) -> None:
         """End all in reverse order, the database last."""

@@ -88,7 +88,7 @@ def test_each_service_has_its_own_database_role_and_no_program_shows_its_environ
 
 def test_the_curl_line_is_one_that_a_shell_understands(tmp_path: Path) -> None:
     access = Access("http://127.0.0.1:8080", "tok_1", "tok_2")
-    text = farewell(wiring(tmp_path), access, ready_s=3.21, services_s=1.0)
+    text = farewell(wiring(tmp_path), access, ready_s=3.21)
     line = next(line for line in text.splitlines() if line.strip().startswith("curl"))
     words = shlex.split(line)
     assert words[2] == "http://127.0.0.1:8080/api/v1/requests/cli"
