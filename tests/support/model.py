@@ -53,6 +53,23 @@ class ModelServer:
     hold: asyncio.Event | None = None
     _count: int = 0
 
+    def hold_all(self) -> None:
+        """Keep every call waiting until `release`."""
+        self.hold = asyncio.Event()
+
+    def release(self) -> None:
+        if self.hold is not None:
+            self.hold.set()
+            self.hold = None
+
+    def is_down(self) -> None:
+        """Answer every call with an error of the upstream."""
+        self.always = failure(500, "Connection error.")
+
+    def insists_on_calling(self, tool: str, **arguments: Any) -> None:
+        """The next answer is this tool call."""
+        self.script.append(call(tool, **arguments))
+
     def app(self) -> Starlette:
         return Starlette(
             routes=[
@@ -70,9 +87,12 @@ class ModelServer:
 
     async def _respond(self, request: Request) -> Response:
         body: Json = await request.json()
+        if "input" not in body:
+            return JSONResponse({"detail": "input: Field required"}, status_code=400)
         self.seen.append(body)
-        if self.hold is not None:
-            await self.hold.wait()
+        hold = self.hold
+        if hold is not None:
+            await hold.wait()
         step = self.script.popleft() if self.script else self.always
         reply = step(body) if callable(step) else step
         if reply is None:
