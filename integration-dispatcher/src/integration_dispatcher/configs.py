@@ -64,7 +64,8 @@ class IntegrationConfigs:
             raise InvalidRequest("config: say where to deliver before you switch this integration on")
         layer = Layer(body.enabled, body.priority, body.retry_count, body.retry_delay_seconds)
         await store.put_user(self.database, user_id, integration, layer, settled.shown, secrets)
-        return _view(integration, UserRow(layer, {}, None, "", self.now()), {**settled.shown, **settled.once})
+        row = UserRow(layer, settled.shown, None, "", self.now())
+        return _view(integration, row, settled.shown).model_copy(update={"secret": settled.new_secret})
 
     def _settle(
         self,

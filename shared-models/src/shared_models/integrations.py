@@ -22,11 +22,11 @@ class IntegrationBody(Body):
     config: Metadata | None = Field(default=None, max_length=MAX_CONFIG_FIELDS)
     priority: int | None = Field(default=None, ge=1, le=100, description="the lowest number comes first")
     retry_count: int | None = Field(default=None, ge=0, le=10, description="tries after the first one")
-    retry_delay_seconds: int | None = Field(default=None, ge=1, le=3600, description="before the first retry")
+    retry_delay_seconds: int | None = Field(default=None, ge=0, le=3600, description="before the first retry")
 
 
 class IntegrationView(Message):
-    """A person's settings. `config` never holds a secret, but for one that has just been made: shown this once."""
+    """A person's settings, without secrets. `secret` is one that has just been made: it is shown this once."""
 
     integration: IntegrationType
     enabled: bool
@@ -35,6 +35,7 @@ class IntegrationView(Message):
     retry_count: int | None = None
     retry_delay_seconds: float | None = None
     disabled_reason: str = ""
+    secret: str | None = None
     updated_at: datetime
 
 

@@ -35,11 +35,11 @@ class Message:
 
 @dataclass(frozen=True)
 class Settled:
-    """A person's settings after a change. `shown` may be read again, `hidden` is encrypted, `once` goes into this reply only."""
+    """A person's settings after a change. `shown` may be read again, `hidden` is encrypted, `new_secret` is told this once."""
 
     shown: Metadata = field(default_factory=dict)
     hidden: Metadata = field(default_factory=dict)
-    once: Metadata = field(default_factory=dict)
+    new_secret: str | None = None
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ class WebhookIntegrationHandler:
         return Settled(
             shown={"url": change.url},
             hidden={"secrets": [each.model_dump(mode="json") for each in values]},
-            once={"secret": fresh} if fresh and not change.secret else {},
+            new_secret=fresh if fresh and not change.secret else None,
         )
 
     def _read(self, given: Metadata) -> WebhookChange:

@@ -1,0 +1,249 @@
+"""The next integration when one fails or takes too long; late successes; expiry; fan-out; replay."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+from shared_models.enums import Role
+from shared_models.ids import new_id
+
+from tests.support.dispatcher import PREFERRED, Dispatcher, ended, running, settings, wish
+from tests.support.servers import free_socket, serving
+from tests.support.waiting import eventually
+from tests.support.webhook import HANG, WebhookReceiver
+
+# The webhook waits long before it is tried again; the test inbox is the fall-back.
+PATIENT = {"webhook": {"retry_delay_seconds": 40}}
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[tuple[WebhookReceiver, str]]:
+    sock, url = free_socket()
+    receiver = WebhookReceiver()
+    async with serving(receiver.app(), sock):
+        yield receiver, url + "/hook"
+
+
+type Hook = tuple[WebhookReceiver, str]
+
+
+async def until_statuses(dispatcher: Dispatcher, user: UUID, **expected: str) -> None:
+    async def reached() -> bool:
+        return await dispatcher.statuses(user) == expected
+
+    await eventually(reached)
+
+
+async def make_due(dispatcher: Dispatcher, *, retries: bool = False) -> None:
+    """Let the time pass until the fall-back, or until the next try."""
+    await dispatcher.sql("update delivery_plans set fallback_at = now() where fallback_at is not null")
+    if retries:
+        await dispatcher.sql("update delivery_logs set next_attempt_at = now() where next_attempt_at is not null")
+        await dispatcher.sql("update work_items set run_at = now()")
+        await dispatcher.sql("update lanes set run_at = now()")
+        dispatcher.parts.queues.deliveries.wake()
+    else:
+        await dispatcher.parts.processor.sweep()
+
+
+async def test_the_next_integration_takes_over_at_once_when_one_fails_for_good(
+    dispatcher: Dispatcher, receiver: Hook
+) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([500] * 3)
+    await dispatcher.set_webhook(user, url, retry_count=2)
+    await dispatcher.plan(ended(user, PREFERRED))
+    await until_statuses(dispatcher, user, webhook="failed", test="delivered")
+    await dispatcher.idle()
+    assert len(hook.tries) == 3
+    assert len(await dispatcher.inbox(user)) == 1
+    assert {(r.integration.value, r.status.value) for r in dispatcher.sink.reports} == {
+        ("webhook", "failed"),
+        ("test", "delivered"),
+    }
+
+
+async def test_a_slow_integration_is_overtaken_and_its_unsent_twin_cancelled(database_url: str, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([503])
+    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
+        await dispatcher.set_webhook(user, url)
+        await dispatcher.plan(ended(user, PREFERRED))
+        await until_statuses(dispatcher, user, webhook="retrying")
+        await make_due(dispatcher)
+        await until_statuses(dispatcher, user, webhook="cancelled", test="delivered")
+        await make_due(dispatcher, retries=True)
+        await dispatcher.idle()
+        assert len(hook.tries) == 1
+        late = {item["integration"]: item["is_late"] for item in await dispatcher.deliveries(user)}
+    assert late == {"webhook": False, "test": False}
+
+
+async def test_a_success_after_the_fall_back_is_marked_late(database_url: str, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([503])
+    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
+        await dispatcher.set_webhook(user, url)
+        await dispatcher.plan(ended(user, PREFERRED))
+        await until_statuses(dispatcher, user, webhook="retrying")
+        # As if the next integration had been started.
+        await dispatcher.sql("update delivery_plans set position = 1, fallback_at = null")
+        await make_due(dispatcher, retries=True)
+        await until_statuses(dispatcher, user, webhook="delivered")
+        await dispatcher.idle()
+        [delivery] = await dispatcher.deliveries(user)
+    assert delivery["is_late"] is True
+
+
+async def test_a_fall_back_that_meets_a_delivered_message_sends_nothing(database_url: str, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([503])
+    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
+        await dispatcher.set_webhook(user, url)
+        await dispatcher.plan(ended(user, PREFERRED))
+        await until_statuses(dispatcher, user, webhook="retrying")
+        # Another replica has delivered in the moment between this row's plan and its start.
+        await dispatcher.sql("update delivery_plans set delivered_at = now()")
+        await make_due(dispatcher, retries=True)
+        await dispatcher.idle()
+        assert await dispatcher.statuses(user) == {"webhook": "cancelled"}
+    assert len(hook.tries) == 1
+
+
+async def test_a_fall_back_that_was_switched_off_meanwhile_is_skipped(database_url: str, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([503])
+    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
+        await dispatcher.set_webhook(user, url)
+        await dispatcher.plan(ended(user, PREFERRED))
+        await until_statuses(dispatcher, user, webhook="retrying")
+        await dispatcher.call("PUT", "/api/v1/users/{me}/integrations/test", user, json={"enabled": False})
+        await make_due(dispatcher)
+        assert await dispatcher.statuses(user) == {"webhook": "retrying"}
+        assert await dispatcher.parts.database.fetchval("select fallback_at from delivery_plans") is None
+
+
+async def test_an_integration_that_was_switched_off_after_planning_is_not_used(
+    database_url: str, receiver: Hook
+) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([503])
+    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
+        await dispatcher.set_webhook(user, url)
+        await dispatcher.plan(ended(user, PREFERRED))
+        await until_statuses(dispatcher, user, webhook="retrying")
+        await dispatcher.call("PUT", "/api/v1/users/{me}/integrations/webhook", user, json={"enabled": False})
+        await make_due(dispatcher, retries=True)
+        await until_statuses(dispatcher, user, webhook="failed", test="delivered")
+    assert len(hook.tries) == 1
+
+
+async def test_all_fans_out_and_nothing_is_cancelled(dispatcher: Dispatcher, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    await dispatcher.set_webhook(user, url)
+    await dispatcher.plan(ended(user, wish("webhook", "test", policy="all")))
+    await dispatcher.idle()
+    assert await dispatcher.statuses(user) == {"webhook": "delivered", "test": "delivered"}
+    assert len(hook.accepted) == 1
+    assert len(await dispatcher.inbox(user)) == 1
+
+
+async def test_what_nobody_could_deliver_in_time_expires_and_is_told(database_url: str, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([503])
+    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
+        await dispatcher.set_webhook(user, url)
+        await dispatcher.plan(ended(user, wish("webhook")))
+        await until_statuses(dispatcher, user, webhook="retrying")
+        await dispatcher.sql("update delivery_logs set expires_at = now() - interval '2 minutes'")
+        await until_statuses(dispatcher, user, webhook="expired")
+
+        async def told() -> bool:
+            return [report.status.value for report in dispatcher.sink.reports] == ["expired"]
+
+        await eventually(told)
+        await make_due(dispatcher, retries=True)
+        await dispatcher.idle()
+    assert len(hook.tries) == 1
+
+
+async def test_a_row_that_comes_due_after_its_expiry_is_not_sent(database_url: str, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([503])
+    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
+        await dispatcher.set_webhook(user, url)
+        await dispatcher.plan(ended(user, wish("webhook")))
+        await until_statuses(dispatcher, user, webhook="retrying")
+        await dispatcher.sql("update delivery_logs set expires_at = now()")
+        await make_due(dispatcher, retries=True)
+        await until_statuses(dispatcher, user, webhook="expired")
+    assert len(hook.tries) == 1
+
+
+async def test_an_operator_or_the_owner_replays_with_the_same_id(dispatcher: Dispatcher, receiver: Hook) -> None:
+    user, operator = new_id(), new_id()
+    hook, url = receiver
+    hook.failures = deque([500])
+    await dispatcher.set_webhook(user, url, retry_count=0)
+    await dispatcher.plan(ended(user, wish("webhook")))
+    await dispatcher.idle()
+    [delivery] = await dispatcher.deliveries(user)
+    assert delivery["status"] == "failed"
+    path = f"/api/v1/deliveries/{delivery['delivery_id']}/replay"
+    assert (await dispatcher.call("POST", path, new_id())).status_code == 404
+    reply = await dispatcher.call("POST", path, operator, roles=[Role.OPERATOR])
+    assert reply.status_code == 202
+    await dispatcher.idle()
+    assert await dispatcher.statuses(user) == {"webhook": "delivered"}
+    assert [received.headers["webhook-id"] for received in hook.tries] == [delivery["delivery_id"]] * 2
+    assert [report.status.value for report in dispatcher.sink.reports] == ["failed", "delivered"]
+    reply = await dispatcher.call("POST", path, user)
+    assert (reply.status_code, reply.json()["code"]) == (409, "conflict")
+
+
+async def test_a_cancelled_twin_that_is_replayed_is_sent_once(database_url: str, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([503])
+    async with running(settings(database_url, integration_defaults={"webhook": {"retry_delay_seconds": 300}})) as each:
+        await each.set_webhook(user, url)
+        await each.plan(ended(user, PREFERRED))
+        await until_statuses(each, user, webhook="retrying")
+        await make_due(each)
+        await until_statuses(each, user, webhook="cancelled", test="delivered")
+        [hooked] = [item for item in await each.deliveries(user) if item["integration"] == "webhook"]
+        reply = await each.call("POST", f"/api/v1/deliveries/{hooked['delivery_id']}/replay", user)
+        assert reply.status_code == 202
+        await each.idle()
+        assert await each.statuses(user) == {"webhook": "delivered", "test": "delivered"}
+    assert len(hook.accepted) == 1
+
+
+async def test_a_message_under_way_cannot_be_replayed(database_url: str, receiver: Hook) -> None:
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([HANG])
+    async with running(settings(database_url)) as dispatcher:
+        await dispatcher.set_webhook(user, url)
+        await dispatcher.plan(ended(user, wish("webhook")))
+        [delivery] = await dispatcher.deliveries(user)
+        reply = await dispatcher.call("POST", f"/api/v1/deliveries/{delivery['delivery_id']}/replay", user)
+        assert reply.status_code == 409
+
+
+async def test_request_manager_being_away_delays_the_report_and_loses_nothing(dispatcher: Dispatcher) -> None:
+    user = new_id()
+    dispatcher.sink.statuses = [503, 500]
+    await dispatcher.plan(ended(user, wish("test")))
+    await dispatcher.idle()
+    assert [report.status.value for report in dispatcher.sink.reports] == ["delivered"]
