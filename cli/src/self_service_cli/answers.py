@@ -94,7 +94,7 @@ def show_rest(out: Output, response: ResponseContent) -> None:
     if response.confirmation is not None:
         if response.confirmation.effect not in response.content:
             out.text(response.confirmation.effect)
-        out.note(f"This waits for your yes or no until {response.confirmation.expires_at:%H:%M} UTC.")
+        out.note(f"This waits for your yes or no until {response.confirmation.expires_at.astimezone():%H:%M}.")
 
 
 def source_lines(citations: list[Citation]) -> list[str]:

@@ -51,5 +51,7 @@ def ask(
                 return
             reply = await wait_for_result(command, api, reply.request_id, wait)
         show_result(command.out, reply)
+        if deliver_to:
+            command.out.note("See whether it arrived with: ssa deliveries list")
 
     run(context, work)

@@ -108,7 +108,9 @@ def change(context: typer.Context, integration: Integration, body: IntegrationBo
 
     async def work(command: Command, api: RequestManagerClient) -> None:
         call = api.set_integration_default if everybody else api.set_integration
-        show(command.out, await call(integration, settings))
+        found = await call(integration, settings)
+        show(command.out, found)
+        show_secret(command.out, found)
 
     run(context, work)
 
@@ -156,6 +158,14 @@ def show(out: Output, found: JsonValue) -> None:
         for item in items
     ]
     out.table(("integration", "state", "priority", "retries", "from", "settings"), rows)
+
+
+def show_secret(out: Output, found: JsonValue) -> None:
+    """A signing secret that was just made: the only time it can be seen."""
+    secret = found.get("secret") if isinstance(found, dict) else None
+    if isinstance(secret, str) and secret and not out.is_json:
+        out.note("Its signing secret, shown this once:")
+        out.text(secret)
 
 
 def state_of(item: dict[str, JsonValue]) -> str:

@@ -26,6 +26,7 @@ def read_line(prompt: str) -> str | None:
         try:
             return input(prompt)
         except EOFError:
+            print(file=sys.stderr)  # Ctrl-D leaves the cursor behind the prompt
             return None
     if sys.stdin.isatty():
         print(prompt, end="", file=sys.stderr, flush=True)

@@ -111,7 +111,7 @@ def test_sources_and_a_question_that_waits_are_shown(api: FakeRequestManager) ->
     api.on("GET", RESULT, reply(answer(response=response)))
     result = ssa("ask", "x", api=api)
     assert result.stdout.splitlines() == ["Shall I order it?", "", "Sources:", "- policy.md: Cycle", "Orders a laptop."]
-    assert "17:40" in result.stderr
+    assert f"until {AT.astimezone():%H:%M}." in result.stderr
 
 
 def test_a_request_that_failed_tells_why_and_how_to_try_again(api: FakeRequestManager) -> None:

@@ -245,6 +245,14 @@ def test_an_integration_is_set_with_its_settings(api: FakeRequestManager, tmp_pa
     assert api.body("PUT", f"{INTEGRATIONS}/webhook", -1) == {"enabled": True, "config": {"secret": "whsec_y"}}
 
 
+def test_a_secret_that_was_just_made_is_shown_once(api: FakeRequestManager) -> None:
+    view = {"integration": "webhook", "enabled": True, "config": {"url": "https://x"}, "secret": "whsec_new"}
+    api.on("PUT", f"{INTEGRATIONS}/webhook", reply(view))
+    shown, document = both(api, "integrations", "set", "webhook", "--config", "url=https://x")
+    assert shown.splitlines()[1:] == ["whsec_new"]
+    assert document["secret"] == "whsec_new"
+
+
 def test_an_integration_is_disabled_and_reset(api: FakeRequestManager) -> None:
     view = {"integration": "email", "enabled": False, "config": {}, "updated_at": AT.isoformat()}
     api.on("PUT", f"{INTEGRATIONS}/email", reply(view))
