@@ -24,7 +24,7 @@ from tests.load.fake_responses import PREFIX
 class Job:
     """`clients` ask in closed loops until `seconds` are over or `count` requests were made, whichever is given.
 
-    `keys`: API keys, each used once. `session_id`: all requests are turns of this session.
+    `keys`: API keys, used one after the other. `keeps_sessions`: requests with the same key are turns of one session.
     `expects`: "answer" (200 with the nonce) or "accepted" (202)."""
 
     url: str
@@ -32,7 +32,7 @@ class Job:
     seconds: float | None = None
     count: int | None = None
     keys: list[str] = field(default_factory=list)
-    is_one_session: bool = False
+    keeps_sessions: bool = False
     headers: dict[str, str] = field(default_factory=dict)
     expects: str = "answer"
     timeout_s: float = 60.0
@@ -45,7 +45,6 @@ class Outcome:
     latencies_ms: list[float] = field(default_factory=list)
     nonces: list[str] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
-    sessions: list[str] = field(default_factory=list)
     wall_s: float = 0.0
     cpu_s: float = 0.0
 
@@ -71,7 +70,7 @@ class Run:
         self.outcome = Outcome()
         self._keys = iter(job.keys)
         self._left: Iterator[int] = iter(range(job.count if job.count is not None else sys.maxsize))
-        self._session_id: str | None = None
+        self._sessions: dict[str, str] = {}
 
     async def run(self) -> Outcome:
         started_at = time.perf_counter()
@@ -93,8 +92,8 @@ class Run:
         nonce = f"nonce-{uuid.uuid4().hex}"
         headers = self.job.headers | ({"Authorization": f"Bearer {key}"} if key else {})
         body: dict[str, Any] = {"content": f"Hello, please repeat the word {nonce}"}
-        if self._session_id:
-            body["session_id"] = self._session_id
+        if key in self._sessions:
+            body["session_id"] = self._sessions[key]
         started_at = time.perf_counter()
         try:
             async with self.http.post(self.job.url, json=body, headers=headers) as reply:
@@ -109,9 +108,8 @@ class Run:
             return
         self.outcome.latencies_ms.append(took_ms)
         self.outcome.nonces.append(nonce)
-        if self.job.is_one_session and self._session_id is None:
-            self._session_id = json.loads(text)["session_id"]
-            self.outcome.sessions.append(self._session_id)
+        if self.job.keeps_sessions and key is not None and key not in self._sessions:
+            self._sessions[key] = json.loads(text)["session_id"]
 
     def _fault(self, status: int, text: str, nonce: str) -> str:
         if self.job.expects == "accepted":

@@ -1,6 +1,8 @@
 """CPU and memory of process trees."""
 
+import os
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -80,3 +82,21 @@ class MemoryMeter:
             self.most_mb = max(self.most_mb, sum(rss_mb(pid) for pid in self.pids.values()))
             if self._is_over.wait(SAMPLE_EVERY_S):
                 return
+
+
+class MachineMeter:
+    """How much of the machine's CPU went to programs that are neither this one nor started by it."""
+
+    def __enter__(self) -> "MachineMeter":
+        self._began_s, self._busy_s, self._own_s = time.monotonic(), _busy_s(), cpu_s(os.getpid())
+        self.others_share = 0.0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        others_s = (_busy_s() - self._busy_s) - (cpu_s(os.getpid()) - self._own_s)
+        self.others_share = max(0.0, others_s / ((time.monotonic() - self._began_s) * (os.cpu_count() or 1)))
+
+
+def _busy_s() -> float:
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
