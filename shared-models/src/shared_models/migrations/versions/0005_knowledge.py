@@ -19,12 +19,16 @@ SEARCH_SQL = (
     "setweight(to_tsvector('english'::regconfig, document || ' ' || section), 'A') || "
     "setweight(to_tsvector('english'::regconfig, text), 'B')"
 )
-HAS_VECTOR = "select count(*) from pg_available_extensions where name = 'vector'"
-NO_VECTOR = "this PostgreSQL has no pgvector: install the extension 'vector' (https://github.com/pgvector/pgvector), then migrate again"
+NEEDED = (0, 8)
+FOUND = "select coalesce(installed_version, default_version) from pg_available_extensions where name = 'vector'"
+NO_VECTOR = (
+    "this PostgreSQL has no pgvector 0.8 or later (https://github.com/pgvector/pgvector): install it, migrate again"
+)
 
 
 def upgrade() -> None:
-    if not op.get_bind().execute(sa.text(HAS_VECTOR)).scalar():
+    found = op.get_bind().execute(sa.text(FOUND)).scalar()
+    if found is None or tuple(int(part) for part in str(found).split(".")[:2]) < NEEDED:
         raise RuntimeError(NO_VECTOR)
     op.execute("create extension if not exists vector")
     op.create_table(
