@@ -15,9 +15,10 @@ from self_service_cli.ask import ask
 from self_service_cli.chat import chat
 from self_service_cli.command import Command, Surroundings
 from self_service_cli.doctor import doctor
+from self_service_cli.failures import usage
 from self_service_cli.feedback import feedback
 from self_service_cli.login import login, logout
-from self_service_cli.output import Output
+from self_service_cli.output import Output, error_document
 
 FLAGS = ("--json", "--no-input", "--yes", "-y")
 WITH_VALUE = ("--url", "--token")
@@ -56,6 +57,15 @@ class Root(TyperGroup):
     ) -> Any:
         given = global_options_first(sys.argv[1:] if args is None else args)
         return super().main(given, prog_name, complete_var, standalone_mode, windows_expand_args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        """With --json, wrong arguments are a document as well. `ctx` is of a class that typer keeps to itself."""
+        try:
+            return super().invoke(ctx)
+        except typer.TyperException as exc:
+            if ctx.params.get("as_json"):
+                Output(is_json=True).document(error_document(usage(exc.format_message())))
+            raise
 
 
 app = typer.Typer(

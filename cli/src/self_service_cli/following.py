@@ -28,7 +28,8 @@ async def follow(command: Command, api: RequestManagerClient, request_id: UUID, 
     while True:
         try:
             async for event in api.events(request_id, last_id):
-                last_id, cuts = event.id or last_id, 0
+                if event.id and event.id != last_id:
+                    last_id, cuts = event.id, 0
                 if event.event in ENDS:
                     return RequestResult.model_validate_json(event.data)
                 on_event(event)

@@ -117,6 +117,11 @@ def test_a_stream_that_never_answers_ends_with_the_way_to_the_answer(api: FakeRe
     assert len(api.asked("GET", EVENTS)) < 20
 
 
+def test_a_stream_that_tells_nothing_new_is_given_up_as_well(api: FakeRequestManager) -> None:
+    api.on("GET", EVENTS, stream(event("status", status="processing")))
+    assert ssa("requests", "watch", str(REQUEST_ID), api=api).exit_code == 1
+
+
 def test_with_json_each_answer_is_one_line(api: FakeRequestManager) -> None:
     api.on("GET", EVENTS, stream(end(answer("First."))), stream(end(answer("Second."))))
     documents = [json.loads(line) for line in ssa("chat", "--json", api=api, stdin="a\nb\n").stdout.splitlines()]

@@ -109,6 +109,13 @@ def test_wrong_arguments_are_usage_errors(arguments: tuple[str, ...]) -> None:
     assert "Error: " in result.stderr
 
 
+@pytest.mark.parametrize("arguments", [("nonsense",), ("requests", "get"), ("requests", "get", "x"), ("ask", "")])
+def test_wrong_arguments_are_a_document_for_a_script(arguments: tuple[str, ...]) -> None:
+    result = ssa(*arguments, "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "usage"
+
+
 @pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://", "http://user:pass@x", "http://x/?a=b", "http://[x"])
 def test_an_address_that_is_none_is_a_usage_error(url: str) -> None:
     result = ssa("requests", "list", "--url", url)
