@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -286,9 +286,16 @@ def encoder() -> Encoder:
 
 
 @pytest.fixture(params=MODES)
-async def system(
-    request: pytest.FixtureRequest, database_url: str, encoder: Encoder, tmp_path: Path
+async def system(database_url: str, encoder: Encoder, tmp_path: Path) -> AsyncIterator[System]:
+    async with running_system(database_url, encoder, tmp_path) as system:
+        yield system
+
+
+@asynccontextmanager
+async def running_system(
+    database_url: str, encoder: Encoder, folder: Path, **agent_service: Any
 ) -> AsyncIterator[System]:
+    """The whole product on a migrated database. `agent_service`: settings of it that are to be others than usual."""
     parts = {
         name: Part(url, sock)
         for name in (
@@ -307,7 +314,7 @@ async def system(
     key = secrets.token_hex(32)
     signing_key, public_key = new_identity_key_pair()
     model, webhook = ModelServer(), WebhookReceiver()
-    standin = Standin(tmp_path / "servicenow", StandinSettings(api_key=SecretStr(SERVICENOW_KEY)))
+    standin = Standin(folder / "servicenow", StandinSettings(api_key=SecretStr(SERVICENOW_KEY)))
     mcp_settings = ServiceNowMcpSettings(
         profile=Profile.LOCAL,
         servicenow_instance_url=urls["servicenow"],
@@ -316,15 +323,15 @@ async def system(
         servicenow_timeout=2.0,
         identity_public_key=public_key,
     )
-    agent_settings = AgentServiceSettings(
-        **_common("agent_service", database_url, urls, key),
-        llama_stack_url=urls["model"],
-        embeddings_url=urls["embeddings"] + "/v1",
-        identity_signing_key=SecretStr(signing_key),
-        mcp_servers={"servicenow": urls["servicenow_mcp"] + "/mcp"},
-        agents_dir=REPOSITORY / "agent-service" / "agents",
-        knowledge_dir=REPOSITORY / "agent-service" / "knowledge",
-    )
+    usual = _common("agent_service", database_url, urls, key) | {
+        "llama_stack_url": urls["model"],
+        "embeddings_url": urls["embeddings"] + "/v1",
+        "identity_signing_key": SecretStr(signing_key),
+        "mcp_servers": {"servicenow": urls["servicenow_mcp"] + "/mcp"},
+        "agents_dir": REPOSITORY / "agent-service" / "agents",
+        "knowledge_dir": REPOSITORY / "agent-service" / "knowledge",
+    }
+    agent_settings = AgentServiceSettings(**(usual | agent_service))
     dispatcher_settings = DispatcherSettings(
         **_common("integration_dispatcher", database_url, urls, key),
         secrets_key=SecretStr(base64.b64encode(os.urandom(32)).decode()),
