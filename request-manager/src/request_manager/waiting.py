@@ -39,6 +39,11 @@ class Waiting:
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    @property
+    def watched(self) -> frozenset[UUID]:
+        """The requests that somebody in this process waits for."""
+        return frozenset(self._waiters)
+
     @contextmanager
     def watch(self, request_id: UUID) -> Iterator[Waiter]:
         """A future that gets the result when the request ends."""

@@ -1,6 +1,7 @@
 """Asking: recorded once and for good, answered in the reply or later."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -83,9 +84,11 @@ async def test_a_request_that_failed_tells_why(stage: Stage, replica: Replica, a
 async def test_the_entries_of_people_take_their_own_fields(
     stage: Stage, replica: Replica, ana: Someone, entry: str
 ) -> None:
-    own = {"web": {"user_agent": "x", "session_token": "secret"}, "cli": {"command_context": {"cwd": "/"}}}.get(
-        entry, {}
-    )
+    fields: dict[str, dict[str, Any]] = {
+        "web": {"user_agent": "x", "session_token": "secret"},
+        "cli": {"command_context": {"cwd": "/"}},
+    }
+    own = fields.get(entry, {})
     assert (await replica.ask(ana, entry=entry, **own)).status_code == 200
     assert stage.agents.asked[0].context == {key: value for key, value in own.items() if key != "session_token"}
     assert stage.agents.asked[0].integration_type == entry

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel
-from shared_models.enums import DeliveryStatus, IntegrationType, ServiceName
+from shared_models.enums import IntegrationType, ServiceName
 from shared_models.errors import NotFound, ServiceError, UpstreamRejected
 from shared_models.integrations import (
     DeliveryAttemptView,
@@ -17,6 +17,7 @@ from shared_models.integrations import (
     IntegrationDefaultBody,
     IntegrationDefaultView,
     IntegrationView,
+    TestMessageView,
 )
 from shared_models.schemas import AgentView, KnowledgeBaseView, Page
 
@@ -41,8 +42,8 @@ catalogue = APIRouter(prefix="/api/v1", tags=["agents"])
 WhoDep = Annotated[UUID | Literal["me"], Path(description="a user id, or me")]
 READ = problems(403, 404, 422, 502)
 WRITE = problems(400, 403, 404, 409, 422, 502)
-OWN = callers("own", "administrator")
-OWN_OR_OPERATOR = callers(*OPEN_TO_PEOPLE)
+OWN = callers("own")
+OWN_OR_ADMINISTRATOR = callers("own", "administrator")
 PEOPLE = callers(*OPEN_TO_PEOPLE)
 ADMINISTRATORS = callers("administrator")
 
@@ -73,12 +74,16 @@ async def read_integration(
 
 
 @router.put(
-    "/users/{user_id}/integrations/{integration}", response_model=IntegrationView, responses=WRITE, openapi_extra=OWN
+    "/users/{user_id}/integrations/{integration}",
+    response_model=IntegrationView,
+    responses=WRITE,
+    openapi_extra=OWN_OR_ADMINISTRATOR,
 )
 async def set_integration(
     user_id: WhoDep, integration: IntegrationType, body: IntegrationBody, caller: AccountDep, parts: PartsDep
 ) -> Response:
-    path = f"{_user(caller, user_id)}/integrations/{integration.value}"
+    """An administrator may only send {"enabled": false} for another person."""
+    path = f"{_user(caller, user_id, others=caller.is_administrator)}/integrations/{integration.value}"
     return await _pass_on(parts, caller, "PUT", path, body=body)
 
 
@@ -112,40 +117,35 @@ async def reset_integrations(user_id: WhoDep, caller: AccountDep, parts: PartsDe
     return await _pass_on(parts, caller, "POST", f"{_user(caller, user_id)}/integration-defaults/reset")
 
 
-@router.get(
-    "/users/{user_id}/deliveries", response_model=Page[DeliveryView], responses=READ, openapi_extra=OWN_OR_OPERATOR
-)
+@router.get("/users/{user_id}/deliveries", response_model=Page[DeliveryView], responses=READ, openapi_extra=PEOPLE)
 async def list_deliveries_of_person(
     user_id: WhoDep, caller: AccountDep, parts: PartsDep, cursor: CursorDep = "", limit: LimitDep = 20
 ) -> Response:
-    path = f"{_user(caller, user_id, operators=True)}/deliveries"
+    path = f"{_user(caller, user_id, others=caller.is_operator)}/deliveries"
     return await _pass_on(parts, caller, "GET", path, params=_page(cursor, limit))
 
 
 @router.get(
-    "/deliveries",
-    response_model=Page[DeliveryView],
+    "/users/{user_id}/test-messages",
+    response_model=Page[TestMessageView],
     responses=READ,
-    openapi_extra=callers("operator", "administrator"),
+    openapi_extra=PEOPLE,
 )
-async def list_deliveries(
-    caller: AccountDep,
-    parts: PartsDep,
-    status: DeliveryStatus | None = None,
-    request_id: UUID | None = None,
-    cursor: CursorDep = "",
-    limit: LimitDep = 20,
+async def list_test_messages(
+    user_id: WhoDep, caller: AccountDep, parts: PartsDep, cursor: CursorDep = "", limit: LimitDep = 20
 ) -> Response:
-    """Everybody's deliveries."""
-    params = _page(cursor, limit)
-    if status is not None:
-        params["status"] = status.value
-    if request_id is not None:
-        params["request_id"] = str(request_id)
-    return await _pass_on(parts, caller, "GET", "/api/v1/deliveries", params=params)
+    """The inbox of the test integration, the oldest first."""
+    path = f"{_user(caller, user_id, others=caller.is_operator)}/test-messages"
+    return await _pass_on(parts, caller, "GET", path, params=_page(cursor, limit))
 
 
-@router.get("/deliveries/{delivery_id}", response_model=DeliveryView, responses=READ, openapi_extra=OWN_OR_OPERATOR)
+@router.delete("/users/{user_id}/test-messages", status_code=204, responses=READ, openapi_extra=PEOPLE)
+async def clear_test_messages(user_id: WhoDep, caller: AccountDep, parts: PartsDep) -> Response:
+    path = f"{_user(caller, user_id, others=caller.is_operator)}/test-messages"
+    return await _pass_on(parts, caller, "DELETE", path)
+
+
+@router.get("/deliveries/{delivery_id}", response_model=DeliveryView, responses=READ, openapi_extra=PEOPLE)
 async def read_delivery(delivery_id: UUID, caller: AccountDep, parts: PartsDep) -> Response:
     return await _pass_on(parts, caller, "GET", f"/api/v1/deliveries/{delivery_id}")
 
@@ -154,14 +154,18 @@ async def read_delivery(delivery_id: UUID, caller: AccountDep, parts: PartsDep) 
     "/deliveries/{delivery_id}/attempts",
     response_model=Page[DeliveryAttemptView],
     responses=READ,
-    openapi_extra=OWN_OR_OPERATOR,
+    openapi_extra=PEOPLE,
 )
 async def list_delivery_attempts(delivery_id: UUID, caller: AccountDep, parts: PartsDep) -> Response:
     return await _pass_on(parts, caller, "GET", f"/api/v1/deliveries/{delivery_id}/attempts")
 
 
 @router.post(
-    "/deliveries/{delivery_id}/replay", response_model=DeliveryView, responses=WRITE, openapi_extra=OWN_OR_OPERATOR
+    "/deliveries/{delivery_id}/replay",
+    status_code=202,
+    response_model=DeliveryView,
+    responses=WRITE,
+    openapi_extra=PEOPLE,
 )
 async def replay_delivery(delivery_id: UUID, caller: AccountDep, parts: PartsDep) -> Response:
     """Deliver again what was given up."""
@@ -203,10 +207,10 @@ async def remove_integration_default(integration: IntegrationType, caller: Accou
     return await _pass_on(parts, caller, "DELETE", f"/api/v1/integration-defaults/{integration.value}")
 
 
-def _user(caller: Caller, user_id: UUID | str, *, operators: bool = False) -> str:
-    """The path of a person whom the caller may look after. Raises NotFound for others."""
+def _user(caller: Caller, user_id: UUID | str, *, others: bool = False) -> str:
+    """The path of the caller; of another person if the caller may look after `others`. Raises NotFound."""
     me = caller.me.user_id
-    if user_id not in ("me", me) and not caller.is_administrator and not (operators and caller.is_operator):
+    if user_id not in ("me", me) and not others:
         raise NotFound
     return f"/api/v1/users/{me if user_id == 'me' else user_id}"
 
