@@ -143,7 +143,8 @@ def test_a_source_is_the_passage_of_the_section_or_the_best_one() -> None:
     passages = [{"document": "D", "section": "1. Scope"}, {"document": "D", "section": "3. Eligibility"}]
     assert citation_for(passages, "Eligibility") == "[D, 3. Eligibility]"
     assert citation_for(passages, "") == "[D, 1. Scope]"
-    assert citation_for(passages, "Unheard") == "[D, Unheard]"
+    assert citation_for(passages, "D, section 3: Eligibility") == "[D, 3. Eligibility]"
+    assert citation_for(passages, "Unheard") == "[Unheard]"
     assert citation_for([], "") == ""
 
 

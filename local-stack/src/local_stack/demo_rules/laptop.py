@@ -4,7 +4,7 @@ import re
 
 from local_stack.demo_rules import words
 from local_stack.demo_rules.choice import Choice, Entry, Why, choose, words_of
-from local_stack.demo_rules.conversation import Call, Conversation, Reply
+from local_stack.demo_rules.conversation import Conversation, Reply
 from local_stack.demo_rules.steps import SEARCH, Json, ToolFailed, ToolMissing, ToolNeeded, citation_for, need, objects
 from local_stack.demo_rules.tool_output import read_json
 
@@ -101,16 +101,6 @@ def open_ticket(talk: Conversation, options: list[Json], choice: Choice) -> Repl
         return Reply(words.ticket(need(talk, OPEN, arguments)))
     except ToolNeeded as needed:
         return Reply(calls=(needed.call,))
-
-
-def repeat_open_ticket(talk: Conversation) -> Reply | None:
-    """The ticket asked for before, asked for once more; None when there was none, or it is open by now."""
-    calls = [call for message in talk.messages[: talk.asked_at] for call in message.calls if call.name == OPEN]
-    return Reply(calls=(Call(OPEN, calls[-1].arguments),)) if calls and not has_ticket(talk) else None
-
-
-def has_ticket(talk: Conversation) -> bool:
-    return any(result.output.data and result.output.data.get("ticket_number") for result in talk.results(OPEN))
 
 
 def unworded_ticket(talk: Conversation) -> Reply | None:

@@ -57,7 +57,7 @@ def _about_laptops(talk: Conversation, intent: Intent) -> bool:
 
 def _to_specialist(talk: Conversation, intent: Intent) -> Reply:
     if intent is Intent.TICKETS and TICKETS in talk.tools:
-        return open_tickets(talk)
+        return open_tickets(talk, words.ANYTHING_ELSE)
     agents = agents_of(talk)
     agent = next((agent for agent in agents if "laptop" in agent.lower()), agents[0] if len(agents) == 1 else None)
     return hand_over(talk, agent) if agent else Reply(words.CANNOT_HAND_OVER)

@@ -14,13 +14,28 @@ _NOTHING_ORDERED = Reply(words.with_question(words.NOTHING_ORDERED, words.ANYTHI
 
 
 def answer(talk: Conversation) -> Reply:
-    outcome = laptop.unworded_ticket(talk) or laptop.answered_before(talk)
+    pending = _pending(talk)
+    outcome = laptop.unworded_ticket(talk)
+    if outcome is None and pending not in words.LAPTOP_QUESTIONS:
+        outcome = laptop.answered_before(talk)
     if outcome is not None:
         return outcome
     if not talk.question:
         return Reply(words.with_question(words.LAPTOP_HELLO, words.LOOK_UP))
-    pending = words.pending_question(talk.last_said)
-    return _to_the_question(talk, pending) or _by_intent(talk, pending or words.LOOK_UP)
+    return _to_the_question(talk, pending) or _by_intent(talk, pending)
+
+
+def _pending(talk: Conversation) -> str:
+    """The question that waits for an answer: ours, or the service's for a confirmation. Else what we asked before it spoke.
+
+    While a confirmation is open nothing else is asked that a yes could answer."""
+    ours = words.pending_question(talk.last_said)
+    if ours or not talk.last_said:
+        return ours
+    if words.ASKS_TO_CONFIRM in talk.last_said:
+        return words.CONFIRM
+    asked = [question for text in talk.recently_said if (question := words.pending_question(text))]
+    return asked[-1] if asked else ""
 
 
 def _to_the_question(talk: Conversation, pending: str) -> Reply | None:
@@ -34,7 +49,9 @@ def _to_the_question(talk: Conversation, pending: str) -> Reply | None:
             return _after_which_option(talk)
         case words.ANYTHING_ELSE:
             return _after_anything_else(talk)
-    return _after_confirmation(talk)
+        case words.CONFIRM:
+            return _after_confirmation(talk)
+    return None
 
 
 def _after_which_laptop(talk: Conversation) -> Reply | None:
@@ -93,17 +110,21 @@ def _after_anything_else(talk: Conversation) -> Reply | None:
 
 
 def _after_confirmation(talk: Conversation) -> Reply | None:
-    """The service asked for a confirmation, in its own words: a yes repeats the call, another choice is a new one."""
-    repeated = laptop.repeat_open_ticket(talk)
-    asked = {words.pending_question(text) for text in talk.recently_said}
-    was_choosing = words.WHICH_OPTION in asked and not laptop.has_ticket(talk)
-    if repeated is not None and yes_or_no(talk.question):
-        return repeated
-    return _after_which_option(talk) if repeated is not None or was_choosing else None
+    """The service takes a plain yes or no itself. What comes here is another choice, another topic, or unclear."""
+    options = laptop.known_options(talk)
+    choice = laptop.choose_option(talk, options)
+    if choice.why is Why.CHOSEN:
+        return laptop.open_ticket(talk, options, choice)
+    if intent_of(talk.question) in _SIDE_QUESTIONS:
+        return None
+    if wants_options(talk.question):
+        return laptop.tell_options(talk)
+    return Reply(words.with_question(words.UNCLEAR, words.CONFIRM))
 
 
-def _by_intent(talk: Conversation, question: str) -> Reply:
-    """Answer a message by its topic alone, then come back to the open question."""
+def _by_intent(talk: Conversation, pending: str) -> Reply:
+    """Answer a message by its topic alone, then come back to the question that waits."""
+    question = pending or words.LOOK_UP
     match intent_of(talk.question):
         case Intent.IDENTITY:
             return Reply(words.with_question(words.IDENTITY, question))
@@ -114,14 +135,14 @@ def _by_intent(talk: Conversation, question: str) -> Reply:
         case Intent.BACK | Intent.IT_TOPIC:
             return _back(talk, question)
         case Intent.TICKETS:
-            return open_tickets(talk)
+            return open_tickets(talk, pending or words.ANYTHING_ELSE)
         case Intent.POLICY:
             return _policy(talk, question)
         case Intent.LAPTOP:
             was_told = laptop.known_serial(talk) is not None
             return laptop.tell_options(talk) if was_told and wants_options(talk.question) else laptop.tell_laptop(talk)
         case Intent.THANKS | Intent.BYE:
-            return Reply(words.with_question(words.WELCOME, words.ANYTHING_ELSE))
+            return Reply(words.with_question(words.WELCOME, pending or words.ANYTHING_ELSE))
         case Intent.GREETING | Intent.HELP:
             return Reply(words.with_question(words.LAPTOP_HELLO, question))
     return _unclear(talk, question)

@@ -76,8 +76,8 @@ def hand_over(talk: Conversation, agent: str) -> Reply:
     return Reply(calls=(Call(TRANSFER, {"agent": agent}),))
 
 
-def open_tickets(talk: Conversation) -> Reply:
-    return Reply(words.tickets(objects(need(talk, TICKETS).get("tickets"))))
+def open_tickets(talk: Conversation, question: str) -> Reply:
+    return Reply(words.with_question(words.tickets(objects(need(talk, TICKETS).get("tickets"))), question))
 
 
 def from_documents(talk: Conversation, *, at_least: float) -> str | None:
@@ -103,14 +103,14 @@ def relevance(topic: list[str], result: Json) -> float:
 
 
 def citation_for(results: list[Json], section: str) -> str:
-    """The source of a rule: the passage of that section, else the best passage, else the section alone."""
-    wanted = normalize(section)
+    """The source of a rule: the passage of that section, else what the tool names, else the best passage."""
+    wanted = set(normalize(section).split())
     for result in results:
-        if wanted and wanted in normalize(str(result.get("section") or "")):
+        named = set(normalize(str(result.get("section") or "")).split())
+        if named and wanted and (named <= wanted or wanted <= named):
             return words.cite(result.get("document"), result.get("section"))
     if section:
-        document = results[0].get("document") if results else ""
-        return words.cite(document, section)
+        return words.cite("", section)
     return words.cite(results[0].get("document"), results[0].get("section")) if results else ""
 
 

@@ -11,8 +11,10 @@ GO_ON = "Would you like to go on and see the laptops you can choose from? (yes o
 WHICH_OPTION = "Which one would you like? Please reply with its number or its name."
 ANYTHING_ELSE = "Is there anything else I can help you with?"
 LOOK_UP = "Shall I look up your laptop and check whether a new one is due? (yes or no)"
+ASKS_TO_CONFIRM = "Please confirm"  # how agent-service, not we, begins its question
+CONFIRM = "Your confirmation is still open: please answer it with yes or no."
 LAPTOP_QUESTIONS = (WHICH_LAPTOP, GO_ON, WHICH_OPTION, LOOK_UP)
-QUESTIONS = (*LAPTOP_QUESTIONS, ANYTHING_ELSE)
+QUESTIONS = (*LAPTOP_QUESTIONS, CONFIRM, ANYTHING_ELSE)
 
 SERIAL_LABEL = "Serial number"
 IDENTITY = (
@@ -176,7 +178,7 @@ def ticket(result: Json) -> str:
     number = _value(result, "ticket_number")
     model = f" for {result['model']}" if result.get("model") else ""
     if result.get("status") == "already_open":
-        state = f" It is {_shown(result['state'])}." if result.get("state") else ""
+        state = f" Its state is {_shown(result['state'])}." if result.get("state") else ""
         text = f"There is already an open laptop refresh ticket{model}: {number}.{state} I did not open a second one."
     else:
         text = f"Done: ticket {number} is open{model}."
@@ -188,9 +190,7 @@ def ticket(result: Json) -> str:
 
 
 def tickets(listed: list[Json]) -> str:
-    if not listed:
-        return with_question(NO_TICKETS, ANYTHING_ELSE)
-    return with_question("Your open tickets:\n\n" + "\n".join(map(_ticket_line, listed)), ANYTHING_ELSE)
+    return "Your open tickets:\n\n" + "\n".join(map(_ticket_line, listed)) if listed else NO_TICKETS
 
 
 def _ticket_line(one: Json) -> str:
