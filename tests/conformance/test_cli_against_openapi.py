@@ -29,7 +29,7 @@ CALLS = (
     (f"sessions close {SESSION} -y", "POST /api/v1/sessions/{session_id}/close"),
     ("agents", "GET /api/v1/agents"),
     ("deliveries list --cursor x", "GET /api/v1/users/{user_id}/deliveries"),
-    (f"deliveries list --everybody --status failed --request {REQUEST}", "GET /api/v1/deliveries"),
+    (f"deliveries list --user {SESSION}", "GET /api/v1/users/{user_id}/deliveries"),
     (f"deliveries attempts {REQUEST}", "GET /api/v1/deliveries/{delivery_id}/attempts"),
     (f"deliveries replay {REQUEST} -y", "POST /api/v1/deliveries/{delivery_id}/replay"),
     ("integrations list", "GET /api/v1/users/{user_id}/integration-defaults"),

@@ -6,10 +6,8 @@ from uuid import UUID
 import typer
 from pydantic import JsonValue
 from shared_clients.request_manager import RequestManagerClient
-from shared_models.enums import DeliveryStatus
 
-from self_service_cli.command import Command, command_of, ending, run
-from self_service_cli.failures import usage
+from self_service_cli.command import Command, run
 from self_service_cli.output import Output
 from self_service_cli.paging import CursorOption, LimitOption
 from self_service_cli.rows import cells, items_of, next_cursor_of
@@ -26,24 +24,16 @@ ATTEMPT_FIELDS = ("part", "number", "outcome", "code", "started_at", "ended_at",
 @app.command("list")
 def list_deliveries(
     context: typer.Context,
-    everybody: Annotated[bool, typer.Option("--everybody", help="Operators: those of all people.")] = False,
-    status: Annotated[DeliveryStatus | None, typer.Option(help="With --everybody: only those in this state.")] = None,
-    request: Annotated[UUID | None, typer.Option(help="With --everybody: only those of this request.")] = None,
+    user: Annotated[UUID | None, typer.Option(help="Operators: the deliveries of this person.")] = None,
     limit: LimitOption = 20,
     cursor: CursorOption = "",
 ) -> None:
     """List the deliveries of your answers, the newest first."""
 
     async def work(command: Command, api: RequestManagerClient) -> None:
-        if everybody:
-            page = await api.all_deliveries(cursor=cursor, limit=limit, status=status or "", request_id=request)
-        else:
-            page = await api.deliveries(cursor=cursor, limit=limit)
+        page = await api.deliveries(str(user or "me"), cursor=cursor, limit=limit)
         show(command.out, page, DELIVERY_COLUMNS, DELIVERY_FIELDS)
 
-    with ending(command_of(context)):
-        if (status or request) and not everybody:
-            raise usage("--status and --request go with --everybody.")
     run(context, work)
 
 

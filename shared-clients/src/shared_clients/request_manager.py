@@ -170,15 +170,6 @@ class RequestManagerClient:
     async def deliveries(self, user: str = "me", *, cursor: str = "", limit: int = 20) -> JsonValue:
         return await self._json("GET", f"/api/v1/users/{user}/deliveries", params=_page(cursor, limit))
 
-    async def all_deliveries(
-        self, *, cursor: str = "", limit: int = 20, status: str = "", request_id: UUID | None = None
-    ) -> JsonValue:
-        """Operators: everybody's."""
-        params = _page(cursor, limit) | ({"status": status} if status else {})
-        if request_id is not None:
-            params["request_id"] = str(request_id)
-        return await self._json("GET", "/api/v1/deliveries", params=params)
-
     async def delivery_attempts(self, delivery_id: UUID) -> JsonValue:
         return await self._json("GET", f"/api/v1/deliveries/{delivery_id}/attempts")
 
