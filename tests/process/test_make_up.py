@@ -2,11 +2,13 @@
 
 import json
 import os
+import pty
 import shlex
 import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -110,6 +112,31 @@ def test_a_stop_leaves_no_process_no_port_and_no_lock(state_dir: Path, how: sign
         ports = listening(stack)
         assert len(ports) >= 7
         assert stack.end(how) == 0
+    assert_nothing_is_left(stack, ports)
+
+
+def test_a_closed_terminal_ends_everything(state_dir: Path) -> None:
+    terminal, inside = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "local_stack",
+        "up",
+        "--free-ports",
+        "--services-only",
+        "--state-dir",
+        str(state_dir),
+    ]
+    with subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, start_new_session=True) as process:
+        os.close(inside)
+        shown = b""
+        while b"Try it" not in shown:
+            shown += os.read(terminal, 65_536)
+        stack = Stack(process, state_dir, log=state_dir / "none")
+        stack.seen = stack.children()
+        ports = listening(stack)
+        os.close(terminal)
+        assert process.wait(timeout=END_WITHIN_S) == 0
     assert_nothing_is_left(stack, ports)
 
 

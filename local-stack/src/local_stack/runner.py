@@ -1,12 +1,10 @@
 """`local_stack up`: start everything in order, watch it, and end everything again, whatever happens."""
 
 import shutil
-import signal
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from local_stack import model_server
 from local_stack.access import Bootstrap, ensure_access
@@ -21,35 +19,13 @@ from local_stack.programs import Child, Program, output_of, run_once
 from local_stack.screen import Screen
 from local_stack.settings import UpSettings, inherited_environment
 from local_stack.state import RunFile, load_secrets, take_run_lock
+from local_stack.stopping import StopRequested, StopSignals
 from local_stack.wiring import Ports, Wiring, check_ports, choose_model
 
 READY_TIMEOUT_S = 180.0
 POLL_S = 0.05
 WATCH_S = 0.2
 DATABASE_STEP, MIGRATIONS_STEP, INSTALL_STEP = "PostgreSQL", "migrations", "installation of OGX"
-
-
-class StopRequested(Exception):
-    """Ctrl-C, SIGTERM or a closed terminal."""
-
-
-class StopSignals:
-    """Turns signals into StopRequested at the next `pause`, so that nothing is cut off between two steps."""
-
-    def __init__(self) -> None:
-        self._has_come = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-                signal.signal(number, self._note)
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self._has_come = True
-
-    def pause(self, seconds: float) -> None:
-        """Sleep. Raises StopRequested once a signal has come."""
-        if self._has_come:
-            raise StopRequested
-        time.sleep(seconds)
 
 
 @dataclass(frozen=True)
