@@ -58,13 +58,16 @@ def answer_to(
 
 @dataclass
 class Events(httpx.AsyncByteStream):
-    """A stream of server-sent events, one chunk per item; it ends when `items` says None."""
+    """A stream of server-sent events, one chunk per item; it ends, or `breaks`, when `items` says None."""
 
     items: "asyncio.Queue[bytes | None]" = field(default_factory=asyncio.Queue)
+    breaks: bool = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while (chunk := await self.items.get()) is not None:
             yield chunk
+        if self.breaks:
+            raise httpx.ReadError("the connection was cut")
 
 
 @dataclass

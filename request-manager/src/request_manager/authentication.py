@@ -105,6 +105,9 @@ class Authenticator:
         """A key was revoked here: do not wait for the memory to run out."""
         self._known = {digest: known for digest, known in self._known.items() if known.key_id != key_id}
 
+    def forget_all(self) -> None:
+        self._known.clear()
+
     async def _verify(self, credential: str) -> _Remembered:
         if looks_like_api_key(credential):
             return await self._by_api_key(credential)

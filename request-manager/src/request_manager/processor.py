@@ -84,12 +84,17 @@ class UnifiedRequestProcessor:
     async def wait(self, request_id: UUID, wait_s: float) -> StoredResult | None:
         """The result when it is there within `wait_s`. Raises NotFound."""
         with self.waiting.watch(request_id) as waiter:
-            stored = await store.result(self.database, request_id)
-            if stored is None:
-                raise NotFound
+            stored = await self.read(request_id)
             if stored.ended_at is not None:
                 return stored
             return await within(waiter, wait_s)
+
+    async def read(self, request_id: UUID) -> StoredResult:
+        """The present state. Raises NotFound."""
+        stored = await store.result(self.database, request_id)
+        if stored is None:
+            raise NotFound
+        return stored
 
     async def complete(self, answer: AgentResponse, *, announce: bool, item: WorkItem | None = None) -> Completed:
         """Record an end, once: the first one stays. `announce`: nobody else brings it to the dispatcher."""
