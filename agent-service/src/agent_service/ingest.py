@@ -92,10 +92,10 @@ class Ingestor:
         except (OSError, TimeoutError, asyncpg.PostgresError) as exc:
             raise Unavailable from exc
         try:
-            yield bool(await connection.fetchval("select pg_try_advisory_lock($1)", LOCK_ID))
+            yield bool(await connection.fetchval(store.TRY_LOCK, LOCK_ID))
         finally:
             with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await connection.execute("select pg_advisory_unlock_all()")
+                await connection.execute(store.UNLOCK)
             connection.terminate()
 
     async def _ingest(self) -> Report:

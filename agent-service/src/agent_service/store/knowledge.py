@@ -20,6 +20,9 @@ Source: Cormack, Clarke, Büttcher, SIGIR 2009."""
 LEAST_SIMILARITY = 0.2
 """By cosine: below it a passage has nothing to do with the query (unrelated sentences: about 0.18)."""
 
+TRY_LOCK = "select pg_try_advisory_lock($1)"
+UNLOCK = "select pg_advisory_unlock_all()"
+
 KNOWN = "select base, path, content_hash, model, chunks from knowledge_documents"
 
 LOCK_DOCUMENT = "select pg_advisory_xact_lock(hashtextextended($1 || '/' || $2, 0))"
