@@ -1,7 +1,8 @@
-"""The files of the knowledge bases: one folder per base, in it txt, md and pdf. Blocking; call it in a thread.
+"""The files of the knowledge bases: one folder per base, in it txt, md and pdf. What is not async blocks.
 
 Nothing outside the folder is read, whatever links lie in it, and a file that cannot be read is named, not fatal."""
 
+import asyncio
 import hashlib
 import os
 import re
@@ -85,8 +86,8 @@ def _allowed(path: Path, root: Path) -> Path:
     """The file behind the path, if it may be read. Raises Unreadable."""
     if path.is_dir():
         raise Unreadable("it is a link to a folder")
-    if path.suffix.lower() not in READERS:
-        raise Unreadable(f"only {', '.join(sorted(READERS))} can be read")
+    if path.suffix.lower() not in READABLE:
+        raise Unreadable(f"only {', '.join(sorted(READABLE))} can be read")
     try:
         real = path.resolve(strict=True)
         about = real.stat()
@@ -113,10 +114,13 @@ def read_bytes(found: Found) -> tuple[bytes, str]:
     return raw, hashlib.sha256(raw).hexdigest()
 
 
-def read_document(found: Found, raw: bytes) -> Document:
+async def read_document(found: Found, raw: bytes) -> Document:
     """The content cut into chunks. Raises Unreadable."""
-    title, parts = READERS[Path(found.path).suffix.lower()](raw)
-    chunks = cut(parts)
+    if Path(found.path).suffix.lower() == PDF:
+        title, parts = await _pdf(raw)
+    else:
+        title, parts = TEXT_READERS[Path(found.path).suffix.lower()](raw)
+    chunks = await asyncio.to_thread(cut, parts)
     if not chunks:
         raise Unreadable("it holds no text")
     if len(chunks) > MAX_CHUNKS:
@@ -143,13 +147,15 @@ def _plain(raw: bytes) -> tuple[str, list[Part]]:
     return "", [Part("", "\n".join(_text(raw).splitlines()))]
 
 
-def _pdf(raw: bytes) -> tuple[str, list[Part]]:
+async def _pdf(raw: bytes) -> tuple[str, list[Part]]:
     try:
-        title, pages = read_pdf(raw)
+        title, pages = await read_pdf(raw)
     except PdfUnreadable as exc:
         raise Unreadable(str(exc)) from exc
     clean = [page.replace("\x00", "").encode("utf-8", "replace").decode("utf-8") for page in pages]
     return title.replace("\x00", ""), [Part(f"page {n}", page) for n, page in enumerate(clean, 1)]
 
 
-READERS: dict[str, Callable[[bytes], tuple[str, list[Part]]]] = {".md": _markdown, ".txt": _plain, ".pdf": _pdf}
+PDF = ".pdf"
+TEXT_READERS: dict[str, Callable[[bytes], tuple[str, list[Part]]]] = {".md": _markdown, ".txt": _plain}
+READABLE = frozenset({PDF, *TEXT_READERS})

@@ -123,7 +123,7 @@ class Ingestor:
         if is_same and known is not None and known.model == self._embeddings.model:
             report.unchanged += 1
             return
-        document = await asyncio.to_thread(read_document, found, raw)
+        document = await read_document(found, raw)
         vectors = await self._vectors(document, report)
         if is_same and vectors is None:
             # Its words are in already, and there is nothing to add. Vectors of another model are of no use now.

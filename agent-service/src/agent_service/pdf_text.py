@@ -2,13 +2,14 @@
 
 A process of its own, because a hostile or broken PDF can take any time and memory, and the reader takes 50 MB."""
 
+import asyncio
 import io
 import json
 import logging
 import os
 import resource
-import subprocess
 import sys
+from asyncio.subprocess import PIPE
 
 MAX_PAGES = 2_000
 MAX_CHARS = 4_000_000
@@ -20,18 +21,25 @@ class PdfUnreadable(Exception):
     """Its text says why, in a few words."""
 
 
-def read_pdf(raw: bytes, *, timeout_s: float = TIMEOUT_S) -> tuple[str, list[str]]:
-    """The title ("" when it has none) and the text of each page. Blocks. Raises PdfUnreadable."""
-    command = [sys.executable, "-m", "agent_service.pdf_text"]
+async def read_pdf(raw: bytes, *, timeout_s: float = TIMEOUT_S) -> tuple[str, list[str]]:
+    """The title ("" when it has none) and the text of each page. Raises PdfUnreadable."""
     bare = {"PYTHONPATH": os.pathsep.join(sys.path)}  # nothing of our own environment, which holds secrets
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agent_service.pdf_text", stdin=PIPE, stdout=PIPE, stderr=PIPE, env=bare
+    )
     try:
-        done = subprocess.run(command, input=raw, capture_output=True, timeout=timeout_s, check=False, env=bare)  # noqa: S603
-    except subprocess.TimeoutExpired as exc:
+        async with asyncio.timeout(timeout_s):
+            out, err = await process.communicate(raw)
+    except TimeoutError as exc:
         raise PdfUnreadable(f"reading it takes longer than {timeout_s:g} s") from exc
-    if done.returncode != 0:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise PdfUnreadable(words[-1][:200] if words else f"the reader ended with {done.returncode}")
-    found = json.loads(done.stdout)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        words = err.decode("utf-8", "replace").strip().splitlines()
+        raise PdfUnreadable(words[-1][:200] if words else f"the reader ended with {process.returncode}")
+    found = json.loads(out)
     return str(found["title"]), [str(page) for page in found["pages"]]
 
 

@@ -17,13 +17,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "knowledge"
 
 
-def chunks_of(folder: Path, name: str, content: bytes) -> tuple[str, list[Chunk]]:
+async def chunks_of(folder: Path, name: str, content: bytes) -> tuple[str, list[Chunk]]:
     (folder / "it-help" / name).write_bytes(content)
     files, problems = find_files(folder)
     assert problems == []
     [found] = [found for found in files if found.path == name]
     raw, _ = read_bytes(found)
-    document = read_document(found, raw)
+    document = await read_document(found, raw)
     return document.title, document.chunks
 
 
@@ -34,13 +34,16 @@ def problem_of(folder: Path) -> str:
     return f"{problem.where}: {problem.what}"
 
 
-def test_markdown_text_and_pdf_are_read(folder: Path) -> None:
-    assert chunks_of(folder, "vpn.md", b"# VPN\n\n## Connect\n\nOpen it.\n") == ("VPN", [Chunk("Connect", "Open it.")])
-    assert chunks_of(folder, "home-wifi_guide.TXT", "\ufeffNa\u00efve\r\ntext\r\n".encode()) == (
+async def test_markdown_text_and_pdf_are_read(folder: Path) -> None:
+    assert await chunks_of(folder, "vpn.md", b"# VPN\n\n## Connect\n\nOpen it.\n") == (
+        "VPN",
+        [Chunk("Connect", "Open it.")],
+    )
+    assert await chunks_of(folder, "home-wifi_guide.TXT", "\ufeffNa\u00efve\r\ntext\r\n".encode()) == (
         "home wifi guide",
         [Chunk("", "Naïve\ntext")],
     )
-    title, chunks = chunks_of(folder, "guide.pdf", small_pdf("First page", "Second page", title="The guide"))
+    title, chunks = await chunks_of(folder, "guide.pdf", small_pdf("First page", "Second page", title="The guide"))
     assert title == "The guide"
     assert chunks == [Chunk("page 1", "First page"), Chunk("page 2", "Second page")]
 
@@ -127,11 +130,11 @@ def test_a_folder_with_an_odd_name_is_named(folder: Path) -> None:
         ("a.txt", (b"word " * 200 + b"\n\n") * 5_500, "too long"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(folder: Path, name: str, content: bytes, said: str) -> None:
+async def test_a_file_that_cannot_be_used_says_why(folder: Path, name: str, content: bytes, said: str) -> None:
     with pytest.raises(Unreadable, match=said.replace("(", r"\(").replace(")", r"\)").replace("?", r"\?")):
-        chunks_of(folder, name, content)
+        await chunks_of(folder, name, content)
 
 
-def test_reading_a_pdf_has_a_time_limit() -> None:
+async def test_reading_a_pdf_has_a_time_limit() -> None:
     with pytest.raises(PdfUnreadable, match="takes longer"):
-        read_pdf(small_pdf("Hello"), timeout_s=0.001)
+        await read_pdf(small_pdf("Hello"), timeout_s=0.001)
