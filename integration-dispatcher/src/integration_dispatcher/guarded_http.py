@@ -84,13 +84,22 @@ def _resolved(host: str, address: str, port: int) -> ResolveResult:
 
 
 class GuardedHttp:
-    """One instance per process; each call has a connection of its own."""
+    """One instance per process; each call has a connection of its own. `tls`: None trusts the system's authorities."""
 
-    def __init__(self, policy: AddressPolicy, lookup: Lookup, *, timeout_s: float = 15.0) -> None:
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        lookup: Lookup,
+        *,
+        timeout_s: float = 15.0,
+        tls: ssl.SSLContext | None = None,
+        new_socket: Callable[[int, int, int], socket.socket] = socket.socket,
+    ) -> None:
         self.policy = policy
+        self._new_socket = new_socket
         self._lookup = lookup
         self._timeout_s = timeout_s
-        self._tls = ssl.create_default_context()
+        self._tls = tls or ssl.create_default_context()
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Send, and return what came back, whatever its status. Raises AddressRefused, NoAnswer."""
@@ -121,7 +130,7 @@ class GuardedHttp:
             address = str(info[4][0])
             if address not in allowed:
                 self.policy.check_address(host, address)
-            return socket.socket(info[0], info[1], info[2])
+            return self._new_socket(info[0], info[1], info[2])
 
         connector = aiohttp.TCPConnector(
             resolver=_CheckedResolver(self.policy, self._lookup, allowed),

@@ -111,10 +111,7 @@ class DeliveryProcessor:
             delivery_id = UUID(item.payload["delivery_id"])
             while taken := await deliveries.take_up(self._database, delivery_id):
                 sent = await self._sender.send(taken, item, self._queues.workers())
-                if sent.event is not None:
-                    self._queues.events.hand_off(sent.event)
-                if sent.falls_back:
-                    await self.fall_back(taken.request_id)
+                await self._follow(taken.request_id, sent.event, falls_back=sent.falls_back)
                 if sent.completed is not None:
                     return sent.completed
         return None
@@ -127,7 +124,16 @@ class DeliveryProcessor:
             end = deliveries.InVain("failed", INTERNAL_ERROR, counted=False)
             gone = WorkItem(0, DELIVERIES, None, item.ref, item.payload)
             nothing = deliveries.Outcome()
-            await deliveries.ended_in_vain(self._database, taken, nothing, end, gone, self._queues.workers())
+            workers = self._queues.workers()
+            ended = await deliveries.ended_in_vain(self._database, taken, nothing, end, gone, workers)
+            await self._follow(taken.request_id, ended.event, falls_back=ended.is_ended)
+
+    async def _follow(self, request_id: UUID, event: WorkItem | None, *, falls_back: bool) -> None:
+        """After an end: tell it, and start the next integration."""
+        if event is not None:
+            self._queues.events.hand_off(event)
+        if falls_back:
+            await self.fall_back(request_id)
 
     async def report(self, item: WorkItem) -> None:
         """Run one row of the events' queue: tell what a delivery has come to."""

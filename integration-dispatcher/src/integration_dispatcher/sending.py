@@ -1,12 +1,15 @@
 """One try of one part: read the settings, call the handler, write down what it said."""
 
+import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
 from shared_models.database import Database
 from shared_models.enums import IntegrationType
+from shared_models.errors import Unavailable
 from shared_models.logging import get_logger
 from shared_models.telemetry import DELIVERY_ATTEMPTS
 from shared_models.work_queue import Completed, RetryLater, WorkItem
@@ -27,6 +30,8 @@ from integration_dispatcher.store.deliveries import Ended, InVain, Outcome, Take
 from integration_dispatcher.vault import CannotDecrypt
 
 LANE_HOLD_S = 60.0
+INSIST_TIMES = 60
+INSIST_EVERY_S = 0.5
 EXPIRED = "It could not be delivered in time."
 SUPERSEDED = "Another integration delivered it."
 UNREADABLE = "Its stored settings cannot be read; set the integration up again."
@@ -74,10 +79,8 @@ class Sender:
             self._count(taken, "delayed")
             return await self._after_failure(taken, exc, item, workers)
         self._count(taken, "delivered")
-        outcome = Outcome(result.code)
-        ended = await deliveries.delivered(
-            self._database, taken, outcome, safe_words(result.provider_id), item, workers
-        )
+        outcome, provider_id = Outcome(result.code), safe_words(result.provider_id)
+        ended = await insist(lambda: deliveries.delivered(self._database, taken, outcome, provider_id, item, workers))
         return Sent(Completed(ended.lane_pending) if ended.is_ended else None, ended.event)
 
     async def _deliver(self, taken: Taken) -> Delivered:
@@ -134,6 +137,16 @@ class Sender:
 
 class NotUsable(Exception):
     """The integration was switched off, or its settings are gone, since the delivery was planned."""
+
+
+async def insist[T](write: Callable[[], Awaitable[T]]) -> T:
+    """Write down a success even if the database is away for half a minute: otherwise the message would be sent again."""
+    for _ in range(INSIST_TIMES):
+        try:
+            return await write()
+        except Unavailable:
+            await asyncio.sleep(INSIST_EVERY_S)
+    return await write()
 
 
 def _message(taken: Taken) -> Message:

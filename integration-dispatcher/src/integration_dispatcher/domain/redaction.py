@@ -16,15 +16,16 @@ _SECRETS = re.compile(
 _NAMED = re.compile(
     r"(?i)\b(bearer|basic)\s+\S+"
     r"|\b([\w-]*(?:authorization|password|passwd|secret|token|api[_-]?key|signature|cookie)[\w-]*)"
-    r"(\"?'?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&}]+)"
+    r"(\"?'?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|(?:(?:bearer|basic|token)\s+)?[^\s,;&}]+)"
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 
 
 def safe_words(raw: bytes | str) -> str:
     """At most 300 characters of what a provider said, on one line, with secrets hidden."""
-    text = raw if isinstance(raw, str) else raw[: MAX_LENGTH * 8].decode("utf-8", errors="replace")
-    text = _UNPRINTABLE.sub(" ", text[: MAX_LENGTH * 8])
+    known = raw[: MAX_LENGTH * 8]
+    data = known.encode("utf-8", errors="replace") if isinstance(known, str) else known
+    text = _UNPRINTABLE.sub(" ", data.decode("utf-8", errors="replace"))
     text = _NAMED.sub(_hide_value, text)
     text = _SECRETS.sub(HIDDEN, text)
     text = " ".join(text.split())

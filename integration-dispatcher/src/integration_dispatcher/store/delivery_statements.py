@@ -5,7 +5,7 @@ from shared_models.work_queue import complete, enqueue
 from integration_dispatcher.store.configs import STORED_COLUMNS
 from integration_dispatcher.store.names import DELIVERIES, OPEN, report_items
 
-INTERRUPTED = "The process ended during this try; the message may have arrived."
+INTERRUPTED = "This try did not finish here; the message may have arrived."
 DISABLE_AFTER = "5 days"
 
 # The intent: the attempt's row is committed before anything is sent.
