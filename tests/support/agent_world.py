@@ -44,7 +44,7 @@ ANA = Person(user_id=UUID(int=0xA11A), email="ana@example.org", name="Ana Quist"
 BEN = Person(user_id=UUID(int=0xBE11), email="ben@example.org", name="Ben Okafor")
 
 type Json = dict[str, Any]
-type Scripted = ModelReply | Exception | Callable[[ModelCall], ModelReply]
+type Scripted = ModelReply | Exception | BreaksOff | Callable[[ModelCall], ModelReply]
 
 
 def says(text: str, **more: Any) -> ModelReply:
@@ -60,20 +60,29 @@ def calls(*pairs: tuple[str, Any], text: str = "") -> ModelReply:
     return ModelReply(text, made, input_tokens=10, output_tokens=5)
 
 
+@dataclass(frozen=True)
+class BreaksOff:
+    """Some text, if it is streamed, and then an error."""
+
+    text: str
+    error: Exception
+
+
 @dataclass
 class ScriptedModel:
-    """Replies from `script`, then `always`. `hold` makes every call wait; `seen` are the calls in order."""
+    """Replies from `script`, then `always`. `hold` makes every call wait, or only the call number `at`."""
 
     script: deque[Scripted] = field(default_factory=deque)
     always: Scripted = field(default_factory=lambda: says("Hello from the model."))
     seen: list[ModelCall] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    held_at: int = 0
 
     def will(self, *replies: Scripted) -> None:
         self.script.extend(replies)
 
-    def hold(self) -> None:
-        self.gate = asyncio.Event()
+    def hold(self, at: int = 0) -> None:
+        self.gate, self.held_at = asyncio.Event(), at
 
     def release(self) -> None:
         if self.gate is not None:
@@ -82,7 +91,7 @@ class ScriptedModel:
 
     async def respond(self, call: ModelCall) -> ModelReply:
         self.seen.append(call)
-        if self.gate is not None:
+        if self.gate is not None and self.held_at in (0, len(self.seen)):
             await self.gate.wait()
         reply = self.script.popleft() if self.script else self.always
         if isinstance(reply, Exception):
@@ -92,6 +101,8 @@ class ScriptedModel:
         if call.on_delta is not None:
             for word in reply.text.split(" "):
                 await call.on_delta(word + " ")
+        if isinstance(reply, BreaksOff):
+            raise reply.error
         return reply
 
 
