@@ -15,7 +15,7 @@ from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable
 from shared_models.health import Health, create_operations_app
 from shared_models.logging import get_logger
-from shared_models.migrate import is_current
+from shared_models.schema_version import is_current
 from shared_models.tokens import ServiceTokens
 from shared_models.web import create_app as create_service_app
 from shared_models.work_queue import WAKE_CHANNEL, Completed, Notifier, RetryPolicy, WorkItem, WorkQueue

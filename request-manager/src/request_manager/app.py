@@ -16,7 +16,7 @@ from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
 from shared_models.events import EventBuilder
 from shared_models.health import Health
-from shared_models.migrate import is_current
+from shared_models.schema_version import is_current
 from shared_models.settings import Profile
 from shared_models.telemetry import DEAD_LETTERS, DEPTH, OLDEST_AGE
 from shared_models.tokens import ServiceTokens

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import lru_cache
 from typing import TextIO
 
 import structlog
@@ -9,10 +10,15 @@ import structlog
 SECRET_NAMES = ("authorization", "api_key", "token", "secret", "password", "cookie", "signature")
 
 
+@lru_cache(maxsize=1024)
+def sounds_secret(name: str) -> bool:
+    return any(word in name.lower() for word in SECRET_NAMES)
+
+
 def hide_secrets(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Replace the value of any field whose name sounds like a secret."""
     for name in event:
-        if any(word in name.lower() for word in SECRET_NAMES) and isinstance(event[name], str):
+        if sounds_secret(name) and isinstance(event[name], str):
             event[name] = "***"
     return event
 

@@ -11,15 +11,14 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from shared_models.database import Database, asyncpg_url
+from shared_models.database import asyncpg_url
+from shared_models.schema_version import newest_version
 
 LOCK_ID = 0x55A_0001
-VERSION_SQL = "select version_num from alembic_version"
 
 
 def alembic_config() -> Config:
@@ -29,10 +28,6 @@ def alembic_config() -> Config:
     return config
 
 
-def newest_version() -> str:
-    return ScriptDirectory.from_config(alembic_config()).get_current_head() or ""
-
-
 def upgrade(database_url: str, revision: str = "head") -> None:
     """Raises sqlalchemy.exc.DBAPIError or OSError when the database cannot be reached or refuses."""
     asyncio.run(_with_connection(database_url, lambda config: command.upgrade(config, revision)))
@@ -40,12 +35,6 @@ def upgrade(database_url: str, revision: str = "head") -> None:
 
 def downgrade(database_url: str, revision: str) -> None:
     asyncio.run(_with_connection(database_url, lambda config: command.downgrade(config, revision)))
-
-
-async def is_current(database: Database) -> bool:
-    """True when the schema is at least the one this code was built for (readiness)."""
-    found = await database.fetchval(VERSION_SQL)
-    return isinstance(found, str) and found >= newest_version()
 
 
 async def _with_connection(database_url: str, step: Callable[[Config], None]) -> None:

@@ -7,8 +7,9 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from shared_models.database import asyncpg_url
+from shared_models.database import Database, asyncpg_url
 from shared_models.migrate import alembic_config
+from shared_models.schema_version import is_current, newest_version
 from shared_models.tables.all import Base
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -84,3 +85,13 @@ async def test_no_two_services_reach_the_same_table(database_url: str) -> None:
         await connection.close()
     assert sum(len(tables) for tables in reach.values()) == len(set().union(*reach.values()))
     assert set().union(*reach.values()) | SHARED == everything
+
+
+async def test_the_version_named_without_alembic_is_the_one_of_the_database(database_url: str) -> None:
+    database = Database(database_url)
+    await database.open()
+    assert await is_current(database)
+    assert await database.fetchval("select version_num from alembic_version") == newest_version()
+    await database.execute("update alembic_version set version_num = '0001'")
+    assert not await is_current(database)
+    await database.close()
