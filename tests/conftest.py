@@ -6,4 +6,4 @@ from shared_models.logging import configure_logging
 
 pytest_plugins = ["tests.support.database", "tests.support.skips"]
 
-configure_logging("tests", level="WARNING", stream=sys.__stderr__)
+configure_logging("tests", level="WARNING", stream=sys.stderr)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import sys
 from collections import Counter
+from functools import partial
 
 from shared_models.database import Database
 from shared_models.work_queue import enqueue
@@ -48,7 +49,7 @@ async def test_killed_workers_lose_nothing_and_keep_the_order_of_each_key(databa
         writing = asyncio.create_task(fill(database))
         for kill in range(KILLS):
             enough = (kill + 1) * KEYS * ROWS_PER_KEY // (KILLS + 4)
-            await eventually(lambda enough=enough: has_effects(database, enough), within_s=60)
+            await eventually(partial(has_effects, database, enough), within_s=60)
             victim = chance.randrange(WORKERS)
             workers[victim].kill()
             await workers[victim].wait()

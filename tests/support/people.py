@@ -1,7 +1,6 @@
 """API keys for the people of the ServiceNow stand-in."""
 
 from request_manager.bootstrap import Wanted, ensure_person
-
 from shared_models.enums import Role
 
 

@@ -118,7 +118,7 @@ async def test_unknown_routes_are_problems_too(http: httpx.AsyncClient, method: 
 
 @pytest.mark.parametrize("given", ["x", "a b c d e f g h", "ä" * 10, "x" * 65])
 async def test_a_strange_request_id_is_replaced(http: httpx.AsyncClient, given: str) -> None:
-    reply = await http.get("/busy", headers={"x-request-id": given.encode()})
+    reply = await http.get("/busy", headers={b"x-request-id": given.encode()})
     assert reply.headers["x-request-id"] != given
 
 
