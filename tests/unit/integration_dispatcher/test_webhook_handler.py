@@ -171,6 +171,15 @@ def test_a_rotation_keeps_the_old_secret_for_a_day_and_three_at_most() -> None:
     assert {secret.until for secret in config.secrets[1:]} == {NOW + timedelta(hours=24)}
 
 
+def test_without_a_url_the_one_that_is_there_stays() -> None:
+    config = known(URL, new_secret())
+    settled = HANDLER.settle({"rotate_secret": True}, config, NOW)
+    assert settled.shown == {"url": URL}
+    assert len(secrets_of(settled.hidden)) == 2
+    with pytest.raises(InvalidRequest, match=r"config\.url"):
+        HANDLER.settle({"rotate_secret": True}, None, NOW)
+
+
 def test_a_given_secret_is_never_told_again() -> None:
     value = new_secret()
     settled = HANDLER.settle({"url": URL, "secret": value}, known(URL, new_secret()), NOW)

@@ -57,11 +57,11 @@ class WebhookConfig(IntegrationConfig):
 
 
 class WebhookChange(BaseModel):
-    """What a person may send as `config`."""
+    """What a person may send as `config`. Without `url`: the one that is there."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    url: str
+    url: str = ""
     secret: str | None = None
     rotate_secret: bool = False
 
@@ -82,11 +82,13 @@ class WebhookIntegrationHandler:
         """A secret belongs to one URL: another URL gets a new one, unless one is given."""
         assert known is None or isinstance(known, WebhookConfig)
         change = self._read(given)
-        kept = [each for each in known.secrets if is_valid(each, now)] if known and known.url == change.url else []
+        url = change.url or (known.url if known else "")
+        self._check_url(url)
+        kept = [each for each in known.secrets if is_valid(each, now)] if known and known.url == url else []
         fresh = change.secret or (new_secret() if change.rotate_secret or not kept else "")
         values = rotated(kept, fresh, now) if fresh else kept
         return Settled(
-            shown={"url": change.url},
+            shown={"url": url},
             hidden={"secrets": [each.model_dump(mode="json") for each in values]},
             new_secret=fresh if fresh and not change.secret else None,
         )
@@ -94,15 +96,20 @@ class WebhookIntegrationHandler:
     def _read(self, given: Metadata) -> WebhookChange:
         try:
             change = WebhookChange.model_validate(given)
-            self._http.policy.check_url(change.url)
         except ValidationError as exc:
             fields = ", ".join(sorted({f"config.{error['loc'][0]}" for error in exc.errors() if error["loc"]}))
             raise InvalidRequest(f"{fields}: a webhook has url, and may have secret and rotate_secret") from exc
-        except AddressRefused as exc:
-            raise InvalidRequest(f"config.url: {exc}") from exc
         if change.secret is not None:
             check_secret(change.secret)
         return change
+
+    def _check_url(self, url: str) -> None:
+        if not url:
+            raise InvalidRequest("config.url: say where the webhook is")
+        try:
+            self._http.policy.check_url(url)
+        except AddressRefused as exc:
+            raise InvalidRequest(f"config.url: {exc}") from exc
 
     def target(self, user_id: UUID, config: Metadata) -> str:
         """The origin and a short hash of person and URL: the path may itself be a secret."""
