@@ -1,0 +1,62 @@
+"""What a run costs in statements: the one number that catches a lost round trip without a clock."""
+
+import asyncpg
+from shared_models.database import asyncpg_url
+from shared_models.ids import new_id
+
+from tests.support.agent_world import ANA, AgentWorld, agent_world, calls, says
+
+# What every process sends now and then, however many requests there are: renewals, claims, the look at all waiters.
+HOUSEKEEPING = (
+    "workers",
+    "skip locked",
+    "any(",
+    "pg_notify",
+    "pg_stat_statements",
+    "pg_catalog",
+    "begin",
+    "commit",
+    "rollback",
+    "select $1",
+)
+COUNT = """
+select query, calls from pg_stat_statements
+where dbid = (select oid from pg_database where datname = current_database()) and calls > 0
+"""
+
+
+async def statements_of(world: AgentWorld, contents: list[str]) -> list[str]:
+    """The statements of requests of one session, one after the other, as the service sent them."""
+    connection = await asyncpg.connect(asyncpg_url(world.database_url))
+    try:
+        await connection.execute("create extension if not exists pg_stat_statements")
+        session = new_id()
+        await world.ask("warm", person=ANA)
+        await connection.execute("select pg_stat_statements_reset()")
+        for content in contents:
+            await world.ask(content, session=session)
+        rows = await connection.fetch(COUNT)
+    finally:
+        await connection.close()
+    sent = [(" ".join(row["query"].split()), row["calls"]) for row in rows]
+    own = [(query, times) for query, times in sent if not any(word in query.lower() for word in HOUSEKEEPING)]
+    return [query[:90] for query, times in own for _ in range(times)]
+
+
+async def test_a_run_with_one_model_call_takes_three_statements(database_url: str) -> None:
+    async with agent_world(database_url) as world:
+        sent = await statements_of(world, ["Hello"] * 10)
+        assert len(sent) == 30, sent
+
+
+async def test_each_tool_call_adds_at_most_two_statements(database_url: str) -> None:
+    async with agent_world(database_url) as world:
+        world.model.will(says("warm"), calls(("search_knowledge", {"query": "a"})), says("Found."))
+        sent = await statements_of(world, ["Hello"])
+        assert len(sent) == 5, "\n".join(sent)
+
+
+async def test_a_person_who_watches_costs_nothing_when_nobody_does(database_url: str) -> None:
+    async with agent_world(database_url) as world:
+        sent = await statements_of(world, ["Hello"])
+        assert not [query for query in sent if "run_events" in query]
