@@ -5,7 +5,7 @@ import re
 import secrets
 from dataclasses import dataclass
 
-_KEY = re.compile(r"^ssa_[0-9a-f]{8}_[A-Za-z0-9_-]{43}$")
+_KEY = re.compile(r"ssa_[0-9a-f]{8}_[A-Za-z0-9_-]{43}")
 PREFIX_LENGTH = 12
 
 
@@ -26,6 +26,6 @@ def looks_like_api_key(value: str) -> bool:
 
 def split_api_key(value: str) -> SplitKey | None:
     """What of a key is stored; None for what is no key."""
-    if not _KEY.match(value):
+    if not _KEY.fullmatch(value):
         return None
     return SplitKey(value[:PREFIX_LENGTH], hashlib.sha256(value.encode()).digest())
