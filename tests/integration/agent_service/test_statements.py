@@ -17,7 +17,6 @@ HOUSEKEEPING = (
     "begin",
     "commit",
     "rollback",
-    "select $1",
 )
 COUNT = """
 select query, calls from pg_stat_statements
