@@ -145,7 +145,11 @@ class Wiring:
         return self._python("agent-service", "agent_service", self.ports.agent_service, env)
 
     def integration_dispatcher(self) -> Program:
-        env = self._service("integration_dispatcher") | {"SECRETS_KEY": self.secrets.secrets_key}
+        env = self._service("integration_dispatcher") | {
+            "SECRETS_KEY": self.secrets.secrets_key,
+            "WEBHOOK_ALLOWED_HOSTS": "localhost",  # receivers on this machine, to try webhooks out
+            "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+        }
         return self._python("integration-dispatcher", "integration_dispatcher", self.ports.integration_dispatcher, env)
 
     def services(self) -> list[Program]:
