@@ -16,20 +16,10 @@ LIFETIME = timedelta(minutes=15)
 SAME_YES_WITHIN = timedelta(hours=24)
 
 YES = frozenset(
-    """yes|y|yeah|yep|yup|yes please|yes, please|please do|ok|okay|sure|of course|go ahead|go on|do it|confirm|confirmed|i confirm
-    |approve|approved|agreed|yes, go ahead|yes, do it|yes, i confirm|👍|✅
-    |ja|j|jo|jawohl|ja bitte|ja, bitte|ja gerne|ja, gerne|gerne|bitte|klar|okay ja|einverstanden|bestätigen|bestätigt|ich bestätige
-    |ja, ich bestätige|passt|mach das|mach es|mach|los|in ordnung|stimmt|genau""".replace("\n", "")
-    .replace("    ", "")
-    .split("|")
+    ["yes", "y", "yeah", "yep", "yup", "yes please", "yes, please", "please do", "ok", "okay", "sure", "of course", "go ahead", "go on", "do it", "confirm", "confirmed", "i confirm", "approve", "approved", "agreed", "yes, go ahead", "yes, do it", "yes, i confirm", "👍", "✅", "ja", "j", "jo", "jawohl", "ja bitte", "ja, bitte", "ja gerne", "ja, gerne", "gerne", "bitte", "klar", "okay ja", "einverstanden", "bestätigen", "bestätigt", "ich bestätige", "ja, ich bestätige", "passt", "mach das", "mach es", "mach", "los", "in ordnung", "stimmt", "genau"]
 )
 NO = frozenset(
-    """no|n|nope|nah|no thanks|no, thanks|no thank you|no, thank you|not now|don't|do not|dont|please don't|never|never mind|nevermind
-    |reject|rejected|decline|i decline|deny|👎|❌
-    |nein|nö|nee|nein danke|nein, danke|lieber nicht|nicht|ablehnen|abgelehnt|ich lehne ab|auf keinen fall|doch nicht|noch nicht
-    |bitte nicht|nein, bitte nicht""".replace("\n", "")
-    .replace("    ", "")
-    .split("|")
+    ["no", "n", "nope", "nah", "no thanks", "no, thanks", "no thank you", "no, thank you", "not now", "don't", "do not", "dont", "please don't", "never", "never mind", "nevermind", "reject", "rejected", "decline", "i decline", "deny", "👎", "❌", "nein", "nö", "nee", "nein danke", "nein, danke", "lieber nicht", "nicht", "ablehnen", "abgelehnt", "ich lehne ab", "auf keinen fall", "doch nicht", "noch nicht", "bitte nicht", "nein, bitte nicht"]
 )
 
 
