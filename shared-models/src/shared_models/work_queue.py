@@ -6,6 +6,7 @@ order of one key: inserting bumps it, claiming takes lanes first and looks for e
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ CLAIM_BATCH = 64
 SUSPECT_LOST = 2
 MAX_ERROR_LENGTH = 500
 STOP_WITHIN_S = 15.0
+FORGOTTEN_AFTER_S = 15.0
 WAKE_CHANNEL = "ssa_work"
 
 log = get_logger(__name__)
@@ -176,6 +178,14 @@ with released as (
 update lanes l set leased_by = null from released r where l.queue = r.queue and l.key = r.key
 """
 
+# What this worker holds and does not know of: the reply of the statement that leased it was lost with its connection.
+FORGOTTEN = """
+select id, claim, key from work_items where queue = $1 and leased_by = $2 and not id = any($3::bigint[])
+union all
+select null, null, key from lanes where queue = $1 and leased_by = $2 and not key = any($4::text[])
+"""
+FREE_LANE = "update lanes set leased_by = null where queue = $1 and key = $2 and leased_by = $3"
+
 REPLAY = """
 with again as (
   update work_items set dead_at = null, attempts = 0, lost = 0, run_at = now()
@@ -219,6 +229,7 @@ class WorkQueue:
         retry: RetryPolicy | None = None,
         timeout_s: float = 120.0,
         on_dead: Callable[[WorkItem, str], Awaitable[None]] | None = None,
+        forgotten_after_s: float = FORGOTTEN_AFTER_S,
     ) -> None:
         self._database = database
         self._worker_id = worker_id
@@ -228,6 +239,9 @@ class WorkQueue:
         self._retry = retry or RetryPolicy()
         self._timeout_s = timeout_s
         self._on_dead = on_dead
+        self._forgotten_after_s = forgotten_after_s
+        self._unknown: set[tuple[int | None, int | None, str | None]] = set()
+        self._looked_at = time.monotonic()
         self._running: dict[int, tuple[WorkItem, asyncio.Task[None]]] = {}
         self._waiting: deque[WorkItem] = deque()
         self._suspects: list[WorkItem] = []
@@ -285,6 +299,8 @@ class WorkQueue:
             try:
                 while await self._claim_some():
                     pass
+                if time.monotonic() - self._looked_at >= self._forgotten_after_s:
+                    await self._free_forgotten()
             except Exception as exc:  # noqa: BLE001  # the loop outlives every error, a database that is away above all
                 log.warning("claim_failed", queue=self.name, cause=type(exc).__name__)
             with suppress(TimeoutError):
@@ -313,6 +329,21 @@ class WorkQueue:
         if empty:
             await self._database.execute(FREE_EMPTY_LANES, self.name, empty, self._worker_id)
         return rows
+
+    async def _free_forgotten(self) -> None:
+        """Give back what two looks in a row have found leased to this worker and unknown to it."""
+        known = [*(item for item, _ in self._running.values()), *self._waiting, *self._suspects]
+        ids, keys = [item.id for item in known], [item.key for item in known if item.key is not None]
+        rows = await self._database.fetch(FORGOTTEN, self.name, self._worker_id, ids, keys)
+        unknown = {(row["id"], row["claim"], row["key"]) for row in rows}
+        for item_id, claim, key in unknown & self._unknown:
+            log.warning("freed_forgotten_lease", queue=self.name, work_item=item_id)
+            if item_id is not None:
+                await self._database.execute(RELEASE, item_id, claim, self._worker_id)
+            else:
+                await self._database.execute(FREE_LANE, self.name, key, self._worker_id)
+            self.wake()
+        self._unknown, self._looked_at = unknown, time.monotonic()
 
     def _take(self, item: WorkItem) -> None:
         if item.lost >= SUSPECT_LOST:

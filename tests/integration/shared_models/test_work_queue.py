@@ -61,9 +61,18 @@ class Queues:
         self.worker = worker
         self.started: list[WorkQueue] = []
 
-    def start(self, handle: Handler, *, concurrency: int = 8, worker_id: str = "") -> WorkQueue:
+    def start(
+        self, handle: Handler, *, concurrency: int = 8, worker_id: str = "", forgotten_after_s: float = 15.0
+    ) -> WorkQueue:
         queue = WorkQueue(
-            self.database, worker_id or self.worker.id, QUEUE, handle, concurrency=concurrency, retry=FAST, timeout_s=5
+            self.database,
+            worker_id or self.worker.id,
+            QUEUE,
+            handle,
+            concurrency=concurrency,
+            retry=FAST,
+            timeout_s=5,
+            forgotten_after_s=forgotten_after_s,
         )
         queue.start()
         self.started.append(queue)
@@ -303,6 +312,36 @@ async def test_stopping_gives_rows_back_without_counting(queues: Queues, databas
     assert await database.fetchval("select leased_by from lanes") is None
 
 
+async def test_a_lease_whose_statement_never_answered_is_given_back(queues: Queues, database: Database) -> None:
+    """As if the connection had been cut after the commit: rows and lanes are ours, and nobody knows."""
+    done: list[str] = []
+    is_running, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(item: WorkItem) -> None:
+        if item.ref == "known":
+            is_running.set()
+            await go_on.wait()
+        done.append(item.ref)
+
+    queue = queues.start(handle, forgotten_after_s=0.0)
+    for ref, key in (("plain", None), ("keyed", "k")):
+        await database.fetchrow(ENQUEUE, QUEUE, key, ref, {}, queues.worker.id)
+    await queues.put("behind its lane", key="l")
+    await database.execute("update lanes set leased_by = $1 where key = 'l'", queues.worker.id)
+    await queues.put("known", key="m", queue=queue)
+    await is_running.wait()
+
+    async def others_are_done() -> bool:
+        queue.wake()
+        return len(done) == 3
+
+    await eventually(others_are_done)
+    go_on.set()
+    await eventually(queues.is_empty)
+    assert sorted(done) == ["behind its lane", "keyed", "known", "plain"]
+    assert await database.fetchval("select count(*) from lanes where leased_by is not null or pending <> 0") == 0
+
+
 async def test_stopping_can_let_what_runs_finish(queues: Queues, database: Database) -> None:
     started, finish = asyncio.Event(), asyncio.Event()
 
@@ -338,13 +377,16 @@ async def test_a_handler_may_complete_its_row_in_its_own_statement(queues: Queue
 
 
 async def test_the_concurrency_limit_holds_and_the_rest_follows(queues: Queues) -> None:
-    running, most = 0, 0
+    running, most, is_full = 0, 0, asyncio.Event()
 
     async def handle(item: WorkItem) -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.001)
+        if running == 5:
+            is_full.set()
+        await is_full.wait()
+        await asyncio.sleep(0)
         running -= 1
 
     queue = queues.start(handle, concurrency=5)
