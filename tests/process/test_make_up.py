@@ -18,15 +18,9 @@ import psutil
 import pytest
 from local_stack.state import take_run_lock
 
+from tests.support.fake_openai import ANSWER, fake_openai
 from tests.support.stack import END_WITHIN_S, Stack, open_folder, running_stack, start_stack
 from tests.support.waiting import eventually_blocking
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """The whole stack, OGX included, started once for the tests that only use it."""
-    with open_folder() as folder, running_stack(folder / "state") as stack:
-        yield stack
 
 
 @pytest.fixture
@@ -41,6 +35,11 @@ def get(stack: Stack, path: str, token: str = "SSA_TOKEN") -> httpx.Response:
 
 def printed_curl_line(stack: Stack) -> str:
     return next(line.strip() for line in stack.output.splitlines() if line.strip().startswith("curl "))
+
+
+def paste(line: str) -> str:
+    """What a shell prints for this line."""
+    return subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def listening(stack: Stack) -> list[int]:
@@ -62,47 +61,44 @@ def assert_nothing_is_left(stack: Stack, ports: list[int]) -> None:
     take_run_lock(stack.state_dir).close()
 
 
-def test_the_printed_curl_line_answers_when_it_is_pasted(stack: Stack) -> None:
-    answer = subprocess.run(
-        printed_curl_line(stack), shell=True, capture_output=True, text=True, timeout=60, check=True
-    )
-    result = json.loads(answer.stdout)
+def test_the_printed_curl_line_answers_when_it_is_pasted(whole_stack: Stack) -> None:
+    result = json.loads(paste(printed_curl_line(whole_stack)))
     assert result["status"] == "completed"
-    assert "ThinkPad" in result["response"]["content"]
+    assert result["response"]["agent"]["name"] == "laptop-refresh"
 
 
-def test_it_prints_where_everything_is_and_how_long_the_start_took(stack: Stack) -> None:
-    assert stack.url in stack.output
-    assert str(stack.state_dir / "logs") in stack.output
-    assert urlsplit(shlex.split(printed_curl_line(stack))[2]).hostname == "127.0.0.1"
+def test_it_prints_where_everything_is_and_how_long_the_start_took(whole_stack: Stack) -> None:
+    assert whole_stack.url in whole_stack.output
+    assert str(whole_stack.state_dir / "logs") in whole_stack.output
+    assert urlsplit(shlex.split(printed_curl_line(whole_stack))[2]).hostname == "127.0.0.1"
 
 
-def test_the_tokens_are_a_demo_persons_and_an_operators_and_stand_in_a_private_file(stack: Stack) -> None:
-    assert stat.S_IMODE((stack.state_dir / "env").stat().st_mode) == 0o600
-    assert get(stack, "/api/v1/users/me").json()["email"] == "alice@example.com"
-    assert get(stack, "/api/v1/users/me", "SSA_OPERATOR_TOKEN").json()["email"] == "olivia@example.com"
+def test_the_tokens_are_a_demo_persons_and_an_operators_and_stand_in_a_private_file(whole_stack: Stack) -> None:
+    assert stat.S_IMODE((whole_stack.state_dir / "env").stat().st_mode) == 0o600
+    assert get(whole_stack, "/api/v1/users/me").json()["email"] == "alice@example.com"
+    assert get(whole_stack, "/api/v1/users/me", "SSA_OPERATOR_TOKEN").json()["email"] == "olivia@example.com"
 
 
-def test_everything_listens_on_the_loopback_address_only(stack: Stack) -> None:
-    pids = {each.pid for each in stack.seen}
+def test_everything_listens_on_the_loopback_address_only(whole_stack: Stack) -> None:
+    pids = {each.pid for each in whole_stack.seen}
     connections = [each for each in psutil.net_connections("tcp") if each.pid in pids]
     listeners = [each.laddr for each in connections if each.status == psutil.CONN_LISTEN]
     assert {getattr(each, "ip", "") for each in listeners} == {"127.0.0.1"}
 
 
-def test_every_service_logs_json_and_no_secret(stack: Stack) -> None:
-    secrets = json.loads((stack.state_dir / "secrets.json").read_text())
+def test_every_service_logs_json_and_no_secret(whole_stack: Stack) -> None:
+    secrets = json.loads((whole_stack.state_dir / "secrets.json").read_text())
     hidden = [value for name, value in secrets.items() if name != "identity_public_key"]
-    hidden += [stack.env["SSA_TOKEN"], stack.env["SSA_OPERATOR_TOKEN"]]
-    for log in (stack.state_dir / "logs").glob("*.log"):
+    hidden += [whole_stack.env["SSA_TOKEN"], whole_stack.env["SSA_OPERATOR_TOKEN"]]
+    for log in (whole_stack.state_dir / "logs").glob("*.log"):
         text = log.read_text()
         assert [value for value in hidden if value in text] == [], log.name
         if log.stem in ("request-manager", "agent-service", "integration-dispatcher"):
             assert [line for line in text.splitlines() if not line.startswith("{")] == []
 
 
-def test_a_second_start_beside_it_is_refused(stack: Stack) -> None:
-    second = start_stack(stack.state_dir, "--free-ports")
+def test_a_second_start_beside_it_is_refused(whole_stack: Stack) -> None:
+    second = start_stack(whole_stack.state_dir, "--free-ports")
     assert second.process.wait(timeout=END_WITHIN_S) == 1
 
 
@@ -168,3 +164,13 @@ def test_a_service_that_dies_is_named_and_ends_the_stack(state_dir: Path) -> Non
         assert stack.process.wait(timeout=END_WITHIN_S) == 1
     assert "integration-dispatcher ended with signal 9" in stack.output
     assert_nothing_is_left(stack, ports)
+
+
+def test_a_database_and_a_model_of_ones_own_take_the_places_of_ours(state_dir: Path, empty_database_url: str) -> None:
+    with fake_openai("mine") as (model_url, _):
+        own = {"DATABASE_URL": empty_database_url, "LLM_URL": model_url, "LLM_MODEL": "mine"}
+        with running_stack(state_dir, environment=own) as stack:
+            answer = json.loads(paste(printed_curl_line(stack)))
+            assert "llm/mine at" in stack.output
+    assert answer["response"]["content"] == ANSWER
+    assert not (state_dir / "postgres").exists()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import pytest
 from local_stack.state import read_env
 
 from tests.support.waiting import eventually_blocking
@@ -73,6 +74,13 @@ class Stack:
             for each in self.seen
             if each.is_running() and each.status() != psutil.STATUS_ZOMBIE
         ]
+
+
+@pytest.fixture(scope="session")
+def whole_stack() -> Iterator["Stack"]:
+    """Everything, OGX included, started once per run for the tests that only use it."""
+    with open_folder() as folder, running_stack(folder / "state") as stack:
+        yield stack
 
 
 @contextmanager
