@@ -1,12 +1,11 @@
 """`python -m agent_service`: serve until SIGINT or SIGTERM."""
 
-import asyncio
 import sys
 
 from shared_models.enums import ServiceName
 from shared_models.logging import configure_logging
 from shared_models.telemetry import configure_tracing
-from shared_models.web import serve
+from shared_models.web import run
 
 from agent_service.agent_files import AgentFilesInvalid
 from agent_service.app import create_app
@@ -23,7 +22,7 @@ def main() -> int:
     except AgentFilesInvalid as exc:
         sys.stderr.write(f"The agents cannot be used:\n{exc}\n")
         return 2
-    asyncio.run(serve(app, settings, operations=app.state.operations, metrics_port=settings.metrics_port))
+    run(app, settings, operations=app.state.operations, metrics_port=settings.metrics_port)
     return 0
 
 

@@ -26,6 +26,7 @@ from agent_service.agent_files import Surroundings, load_agents
 from agent_service.commands import Commands
 from agent_service.decisions import Decisions
 from agent_service.documents import knowledge_bases
+from agent_service.domain.agents import AgentCatalogue
 from agent_service.embeddings import Embeddings
 from agent_service.ending import Clocks, Ending
 from agent_service.ingest import Ingestor
@@ -68,6 +69,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
     Its parts stand at `app.state.parts` once started. Raises AgentFilesInvalid."""
     tokens = ServiceTokens(settings.service_token_key.get_secret_value(), ServiceName.AGENT_SERVICE)
     database = Database.of(settings)
+    catalogue = outside.agents if outside else installed_agents(settings)
 
     async def is_started() -> None:
         if not hasattr(app.state, "parts"):
@@ -85,8 +87,12 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with started(settings, database, tokens, http, outside) as parts:
-            app.state.parts = parts
+        async with AsyncExitStack() as stack:
+            await database.open()
+            stack.push_async_callback(database.close)
+            client = http if http is not None else await stack.enter_async_context(create_http())
+            reached = outside or await real_outside(settings, database, client, catalogue, stack)
+            app.state.parts = await started(settings, database, tokens, client, reached, stack)
             yield
 
     routers = [answers.router, events.router, runs.router, sessions.router, agents.router]
@@ -95,54 +101,56 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
     return app
 
 
-@asynccontextmanager
 async def started(
     settings: Settings,
     database: Database,
     tokens: ServiceTokens,
-    http: httpx.AsyncClient | None,
-    outside: Outside | None,
-) -> AsyncIterator[Parts]:
-    """Open everything in order, warm it, run it; close it in the opposite order."""
-    async with AsyncExitStack() as stack:
-        await database.open()
-        stack.push_async_callback(database.close)
-        client = http if http is not None else await stack.enter_async_context(create_http())
-        if outside is None:
-            outside = await real_outside(settings, database, client, stack)
-        worker = Worker(database, ServiceName.AGENT_SERVICE)
-        await worker.start()
-        stack.push_async_callback(worker.stop)
-        notifiers = Notifier(database), Notifier(database, RUN_NEWS)
-        for notifier in notifiers:
-            stack.push_async_callback(notifier.close)
-        sink = EventSinkClient(sink_client(settings, client, tokens), settings.sink_url)
-        parts = build(settings, database, tokens, worker, outside, notifiers, sink)
-        await warm_statements(database, worker.id)
-        parts.processor.waiters.start()
-        stack.push_async_callback(parts.processor.waiters.close)
-        parts.events.start()
-        stack.push_async_callback(parts.events.stop)
-        parts.runs.start()
-        stack.push_async_callback(parts.runs.stop)
-        listener = listen(settings, parts)
-        listener.start()
-        stack.push_async_callback(listener.close)
-        upkeep = asyncio.create_task(parts.upkeep.sweep_for_ever(), name="upkeep")
-        stack.push_async_callback(stop_task, upkeep)
-        yield parts
+    client: httpx.AsyncClient,
+    outside: Outside,
+    stack: AsyncExitStack,
+) -> Parts:
+    """Start everything in order, warmed; `stack` ends it in the opposite order."""
+    worker = Worker(database, ServiceName.AGENT_SERVICE)
+    await worker.start()
+    stack.push_async_callback(worker.stop)
+    notifiers = Notifier(database), Notifier(database, RUN_NEWS)
+    for notifier in notifiers:
+        stack.push_async_callback(notifier.close)
+    sink = EventSinkClient(sink_client(settings, client, tokens), settings.sink_url)
+    parts = build(settings, database, tokens, worker, outside, notifiers, sink)
+    await warm_statements(database, worker.id)
+    parts.processor.waiters.start()
+    stack.push_async_callback(parts.processor.waiters.close)
+    parts.events.start()
+    stack.push_async_callback(parts.events.stop)
+    parts.runs.start()
+    stack.push_async_callback(parts.runs.stop)
+    listener = listen(settings, parts)
+    listener.start()
+    stack.push_async_callback(listener.close)
+    upkeep = asyncio.create_task(parts.upkeep.sweep_for_ever(), name="upkeep")
+    stack.push_async_callback(stop_task, upkeep)
+    return parts
 
 
-async def real_outside(
-    settings: Settings, database: Database, client: httpx.AsyncClient, stack: AsyncExitStack
-) -> Outside:
-    """Model, tools and knowledge as configured, each called once: the first person waits for no import or connection."""
+def installed_agents(settings: Settings) -> AgentCatalogue:
+    """Raises AgentFilesInvalid."""
     around = Surroundings(
         servers=frozenset(settings.mcp_servers),
         knowledge_bases=knowledge_bases(settings.knowledge_dir),
         model=settings.llama_stack_model,
     )
-    catalogue = load_agents(settings.agents_dir, around)
+    return load_agents(settings.agents_dir, around)
+
+
+async def real_outside(
+    settings: Settings,
+    database: Database,
+    client: httpx.AsyncClient,
+    catalogue: AgentCatalogue,
+    stack: AsyncExitStack,
+) -> Outside:
+    """Model, tools and knowledge as configured, each called once: the first person waits for no import or connection."""
     llama_stack = LlamaStack(client, settings.llama_stack_url, api_key=settings.llama_stack_api_key.get_secret_value())
     embeddings = Embeddings(
         client,
