@@ -28,6 +28,7 @@ from request_manager.domain.sign_in import SignInRules
 from request_manager.ends import Ends
 from request_manager.jwks import JwksCache
 from request_manager.openapi import describe
+from request_manager.pace import Pace
 from request_manager.parts import Parts
 from request_manager.processor import UnifiedRequestProcessor
 from request_manager.relay import Relay
@@ -133,6 +134,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         tell_ended=tell_ended,
         worker_id=worker_id,
         turns=Turns(),
+        pace=Pace(requests_queue.hand_off),
     )
     relay = Relay(database, processor, strategy)
     ends = Ends(database, agents, processor, ends_queue, wake_others, settings.content_retention_days)

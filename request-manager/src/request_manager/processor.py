@@ -18,6 +18,7 @@ from request_manager.domain import limits as limit_rules
 from request_manager.domain.limits import Limits
 from request_manager.domain.normalizer import IncomingRequest
 from request_manager.domain.results import StoredResult
+from request_manager.pace import Pace
 from request_manager.store import requests as store
 from request_manager.store.accept import AcceptOutcome, Place, Verdict, accept
 from request_manager.turns import Turns
@@ -52,12 +53,13 @@ class UnifiedRequestProcessor:
     tell_ended: Notifier
     worker_id: str
     turns: Turns
+    pace: Pace
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    async def accept(self, request: IncomingRequest) -> Accepted:
+    async def accept(self, request: IncomingRequest, *, is_awaited: bool = True) -> Accepted:
         """Record a request and queue it for the agent. A repeated idempotency key returns the first request.
 
-        Raises IdempotencyConflict, NotFound, SessionEnded, TooManyRequests, Unavailable."""
+        `is_awaited`: the caller waits for the answer. Raises IdempotencyConflict, NotFound, SessionEnded, TooManyRequests, Unavailable."""
         async with self.turns.of(request.user_id):
             worker = self.requests.lease()
             outcome = await accept(self.database, request, self.limits, new_session_id=new_id(), worker=worker)
@@ -65,7 +67,7 @@ class UnifiedRequestProcessor:
         if outcome.load is not None:
             headers = limit_rules.headers(self.limits, outcome.load, self.now())
         if outcome.place is not None:
-            self._hand_off(request, outcome.place, worker)
+            self._hand_off(request, outcome.place, worker, is_awaited=is_awaited)
             return Accepted(request.request_id, outcome.place.session_id, RequestStatus.ACCEPTED, headers)
         if outcome.repeat is None:
             raise self._refusal(request, outcome)
@@ -76,7 +78,7 @@ class UnifiedRequestProcessor:
     async def accept_and_wait(self, request: IncomingRequest, wait_s: float) -> tuple[Accepted, StoredResult | None]:
         """Accept, then wait for the end. None: it goes on."""
         with self.waiting.watch(request.request_id) as waiter:
-            accepted = await self.accept(request)
+            accepted = await self.accept(request, is_awaited=wait_s > 0)
             if accepted.request_id == request.request_id:
                 return accepted, await within(waiter, wait_s)
         return accepted, await self.wait(accepted.request_id, wait_s)
@@ -119,11 +121,14 @@ class UnifiedRequestProcessor:
         REQUEST_DURATION.labels(integration, status).observe((result.processing_time_ms or 0) / 1000)
         log.info("request_ended", request_id=str(result.request_id), status=status, ms=result.processing_time_ms)
 
-    def _hand_off(self, request: IncomingRequest, place: Place, worker: str | None) -> None:
+    def _hand_off(self, request: IncomingRequest, place: Place, worker: str | None, *, is_awaited: bool) -> None:
         """Run the new row here if it is leased to us. Behind another row of its lane nobody can take it yet."""
         if place.item is not None:
-            payload = {REQUEST_KEY: _placed(request, place)}
-            self.requests.hand_off(replace(place.item, payload=payload))
+            item = replace(place.item, payload={REQUEST_KEY: _placed(request, place)})
+            if is_awaited:
+                self.requests.hand_off(item)
+            else:
+                self.pace.accepted(item)
         elif worker is None:
             self.wake_others.notify(self.requests.name)
 

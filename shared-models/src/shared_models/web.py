@@ -243,6 +243,7 @@ async def serve(
     options: dict[str, Any] = {
         "log_config": None,
         "access_log": False,
+        "proxy_headers": False,
         "server_header": False,
         "date_header": False,
         "loop": "uvloop",

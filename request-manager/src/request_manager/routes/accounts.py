@@ -16,7 +16,7 @@ from request_manager.domain.callers import EVERY_SCOPE, TOOL_SCOPES, Caller
 from request_manager.domain.sign_in import Profile
 from request_manager.parts import Parts
 from request_manager.routes.dependencies import (
-    OPEN_TO_PEOPLE,
+    EVERY_PERSON,
     AccountDep,
     CursorDep,
     LimitDep,
@@ -38,7 +38,7 @@ AnyPersonDep = Annotated[Caller, Depends(person_with(Scope.REQUESTS_READ))]
 ServiceDep = Annotated[Caller, Depends(service_of(ServiceName.INTEGRATION_DISPATCHER, ServiceName.AGENT_SERVICE))]
 
 
-@router.get("/users/me", responses=problems(403), openapi_extra=callers(*OPEN_TO_PEOPLE))
+@router.get("/users/me", responses=problems(403), openapi_extra=callers(*EVERY_PERSON))
 async def read_me(caller: AnyPersonDep) -> UserView:
     me = caller.me
     return UserView(user_id=me.user_id, email=me.email, name=me.name, role=caller.role)
@@ -56,7 +56,7 @@ async def resolve_user(body: ResolveBody, caller: ServiceDep, parts: PartsDep) -
     return found
 
 
-@router.get("/api-keys", responses=problems(403, 422), openapi_extra=callers(*OPEN_TO_PEOPLE))
+@router.get("/api-keys", responses=problems(403, 422), openapi_extra=callers(*EVERY_PERSON))
 async def list_api_keys(
     caller: AccountDep, parts: PartsDep, cursor: CursorDep = "", limit: LimitDep = 20
 ) -> Page[ApiKeyView]:
@@ -67,7 +67,7 @@ async def list_api_keys(
     return Page(items=rows[:limit], next_cursor=rows[limit - 1].key_id.hex if len(rows) > limit else None)
 
 
-@router.post("/api-keys", status_code=201, responses=problems(400, 403, 422), openapi_extra=callers(*OPEN_TO_PEOPLE))
+@router.post("/api-keys", status_code=201, responses=problems(400, 403, 422), openapi_extra=callers(*EVERY_PERSON))
 async def create_api_key(body: ApiKeyBody, caller: AccountDep, parts: PartsDep) -> NewApiKey:
     """Make a key. It is shown this once. Tool keys are made by administrators."""
     if body.kind is CallerKind.TOOL and not caller.is_administrator:

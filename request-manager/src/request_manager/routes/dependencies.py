@@ -13,7 +13,8 @@ from shared_models.web import bearer
 from request_manager.domain.callers import Caller
 from request_manager.parts import Parts
 
-OPEN_TO_PEOPLE = ["own", "operator", "administrator"]
+EVERY_PERSON = ["own", "other", "operator", "administrator"]
+OWN_OR_OPERATOR = ["own", "operator", "administrator"]
 
 
 async def parts_of(request: Request) -> Parts:

@@ -3,10 +3,11 @@
 Source: https://github.com/knative/specs/blob/main/specs/eventing/data-plane.md."""
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
-from shared_models.enums import ServiceName
+from shared_models.enums import IntegrationType, ServiceName
 from shared_models.errors import MalformedBody, ServiceError
 from shared_models.events import CloudEvent, EventType, parse_http
 from shared_models.logging import get_logger
@@ -56,18 +57,43 @@ async def _take(parts: Parts, event: CloudEvent) -> None:
         match event.type:
             case EventType.REQUEST_PROCESSING:
                 note = RequestProcessing.model_validate(event.data)
+                _check(event, note, note.person.user_id, note.integration_type)
                 await store.mark_processing(parts.database, note.request_id)
                 if note.delivery is not None:
                     await parts.strategy.pass_on(event)
             case EventType.RESPONSE_READY:
                 answer = AgentResponse.model_validate(event.data)
+                _check(event, answer, answer.person.user_id, answer.integration_type)
                 if not answer.status.is_end:
                     raise MalformedBody("An answer has an end.")
                 await parts.processor.complete(answer, announce=False)
             case EventType.DELIVERY_SUCCEEDED | EventType.DELIVERY_FAILED:
                 report = DeliveryReport.model_validate(event.data)
+                _check(event, report, report.user_id, report.integration)
                 await store.record_delivery(parts.database, report.request_id, report.integration, report.status)
             case _:
                 raise MalformedBody("This event is not taken here.")
     except ValidationError as exc:
         raise MalformedBody("The event's data does not fit its type.") from exc
+
+
+def _check(
+    event: CloudEvent,
+    data: RequestProcessing | AgentResponse | DeliveryReport,
+    user_id: UUID,
+    integration: IntegrationType,
+) -> None:
+    """The attributes, by which brokers route and order, say the same as the data. Raises MalformedBody."""
+    expected = {
+        "requestid": str(data.request_id),
+        "sessionid": str(data.session_id),
+        "userid": str(user_id),
+        "integrationtype": integration.value,
+        "partitionkey": str(data.session_id),
+    }
+    wrong = [name for name, value in expected.items() if event.extensions.get(name) != value]
+    if event.subject != f"request/{data.request_id}":
+        wrong.append("subject")
+    wrong += [name for name, value in (("time", event.time), ("dataschema", event.dataschema)) if value is None]
+    if wrong:
+        raise MalformedBody(f"Missing or different: {', '.join(wrong)}.")

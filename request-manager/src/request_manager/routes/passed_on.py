@@ -24,7 +24,8 @@ from shared_models.schemas import AgentView, KnowledgeBaseView, Page
 from request_manager.domain.callers import Caller
 from request_manager.parts import Parts
 from request_manager.routes.dependencies import (
-    OPEN_TO_PEOPLE,
+    EVERY_PERSON,
+    OWN_OR_OPERATOR,
     AccountDep,
     CursorDep,
     LimitDep,
@@ -44,7 +45,8 @@ READ = problems(403, 404, 422, 502)
 WRITE = problems(400, 403, 404, 409, 422, 502)
 OWN = callers("own")
 OWN_OR_ADMINISTRATOR = callers("own", "administrator")
-PEOPLE = callers(*OPEN_TO_PEOPLE)
+PEOPLE = callers(*EVERY_PERSON)
+WATCHED = callers(*OWN_OR_OPERATOR)
 ADMINISTRATORS = callers("administrator")
 
 
@@ -117,7 +119,7 @@ async def reset_integrations(user_id: WhoDep, caller: AccountDep, parts: PartsDe
     return await _pass_on(parts, caller, "POST", f"{_user(caller, user_id)}/integration-defaults/reset")
 
 
-@router.get("/users/{user_id}/deliveries", response_model=Page[DeliveryView], responses=READ, openapi_extra=PEOPLE)
+@router.get("/users/{user_id}/deliveries", response_model=Page[DeliveryView], responses=READ, openapi_extra=WATCHED)
 async def list_deliveries_of_person(
     user_id: WhoDep, caller: AccountDep, parts: PartsDep, cursor: CursorDep = "", limit: LimitDep = 20
 ) -> Response:
@@ -129,7 +131,7 @@ async def list_deliveries_of_person(
     "/users/{user_id}/test-messages",
     response_model=Page[TestMessageView],
     responses=READ,
-    openapi_extra=PEOPLE,
+    openapi_extra=WATCHED,
 )
 async def list_test_messages(
     user_id: WhoDep, caller: AccountDep, parts: PartsDep, cursor: CursorDep = "", limit: LimitDep = 20
@@ -139,13 +141,13 @@ async def list_test_messages(
     return await _pass_on(parts, caller, "GET", path, params=_page(cursor, limit))
 
 
-@router.delete("/users/{user_id}/test-messages", status_code=204, responses=READ, openapi_extra=PEOPLE)
+@router.delete("/users/{user_id}/test-messages", status_code=204, responses=READ, openapi_extra=WATCHED)
 async def clear_test_messages(user_id: WhoDep, caller: AccountDep, parts: PartsDep) -> Response:
     path = f"{_user(caller, user_id, others=caller.is_operator)}/test-messages"
     return await _pass_on(parts, caller, "DELETE", path)
 
 
-@router.get("/deliveries/{delivery_id}", response_model=DeliveryView, responses=READ, openapi_extra=PEOPLE)
+@router.get("/deliveries/{delivery_id}", response_model=DeliveryView, responses=READ, openapi_extra=WATCHED)
 async def read_delivery(delivery_id: UUID, caller: AccountDep, parts: PartsDep) -> Response:
     return await _pass_on(parts, caller, "GET", f"/api/v1/deliveries/{delivery_id}")
 
@@ -154,7 +156,7 @@ async def read_delivery(delivery_id: UUID, caller: AccountDep, parts: PartsDep) 
     "/deliveries/{delivery_id}/attempts",
     response_model=Page[DeliveryAttemptView],
     responses=READ,
-    openapi_extra=PEOPLE,
+    openapi_extra=WATCHED,
 )
 async def list_delivery_attempts(delivery_id: UUID, caller: AccountDep, parts: PartsDep) -> Response:
     return await _pass_on(parts, caller, "GET", f"/api/v1/deliveries/{delivery_id}/attempts")
@@ -165,7 +167,7 @@ async def list_delivery_attempts(delivery_id: UUID, caller: AccountDep, parts: P
     status_code=202,
     response_model=DeliveryView,
     responses=WRITE,
-    openapi_extra=PEOPLE,
+    openapi_extra=WATCHED,
 )
 async def replay_delivery(delivery_id: UUID, caller: AccountDep, parts: PartsDep) -> Response:
     """Deliver again what was given up."""

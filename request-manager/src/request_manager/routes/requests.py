@@ -28,7 +28,7 @@ from request_manager.parts import Parts
 from request_manager.processor import Accepted
 from request_manager.routes.access import own_request
 from request_manager.routes.dependencies import (
-    OPEN_TO_PEOPLE,
+    EVERY_PERSON,
     PartsDep,
     PersonWriterDep,
     WriterDep,
@@ -53,7 +53,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/web", response_model=None, responses=ANSWERS, openapi_extra=callers(*OPEN_TO_PEOPLE))
+@router.post("/web", response_model=None, responses=ANSWERS, openapi_extra=callers(*EVERY_PERSON))
 async def create_web_request(
     body: WebRequest,
     caller: PersonWriterDep,
@@ -64,7 +64,7 @@ async def create_web_request(
     return await _ask(parts, caller, body, caller.me.user_id, (prefer, idempotency_key))
 
 
-@router.post("/cli", response_model=None, responses=ANSWERS, openapi_extra=callers(*OPEN_TO_PEOPLE))
+@router.post("/cli", response_model=None, responses=ANSWERS, openapi_extra=callers(*EVERY_PERSON))
 async def create_cli_request(
     body: CliRequest,
     caller: PersonWriterDep,
@@ -75,7 +75,7 @@ async def create_cli_request(
     return await _ask(parts, caller, body, caller.me.user_id, (prefer, idempotency_key))
 
 
-@router.post("/generic", response_model=None, responses=ANSWERS, openapi_extra=callers(*OPEN_TO_PEOPLE))
+@router.post("/generic", response_model=None, responses=ANSWERS, openapi_extra=callers(*EVERY_PERSON))
 async def create_generic_request(
     body: GenericRequest,
     caller: PersonWriterDep,
@@ -126,7 +126,7 @@ async def create_email_request(
     "/{request_id}/retry",
     response_model=None,
     responses=ANSWERS | problems(410),
-    openapi_extra=callers(*OPEN_TO_PEOPLE, "tool"),
+    openapi_extra=callers("own", "tool"),
 )
 async def retry_request(
     request_id: UUID,

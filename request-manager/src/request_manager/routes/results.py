@@ -23,7 +23,8 @@ from request_manager.domain.results import StoredResult, accepted_bytes, detail_
 from request_manager.parts import Parts
 from request_manager.routes.access import own_request, own_result, visible_result
 from request_manager.routes.dependencies import (
-    OPEN_TO_PEOPLE,
+    EVERY_PERSON,
+    OWN_OR_OPERATOR,
     CursorDep,
     LimitDep,
     PartsDep,
@@ -46,7 +47,7 @@ RUNNING: dict[str, Any] = {"description": "Not ended yet"}
 router = APIRouter(prefix="/api/v1/requests", tags=["requests"])
 
 
-@router.get("", responses=problems(403, 404, 422), openapi_extra=callers(*OPEN_TO_PEOPLE))
+@router.get("", responses=problems(403, 404, 422), openapi_extra=callers(*EVERY_PERSON))
 async def list_requests(
     caller: PersonReaderDep,
     parts: PartsDep,
@@ -66,7 +67,7 @@ async def list_requests(
     return Page(items=items, next_cursor=items[-1].request_id.hex if len(rows) > limit else None)
 
 
-@router.get("/{request_id}", responses=problems(403, 404, 422), openapi_extra=callers(*OPEN_TO_PEOPLE, "tool"))
+@router.get("/{request_id}", responses=problems(403, 404, 422), openapi_extra=callers(*OWN_OR_OPERATOR, "tool"))
 async def read_request(request_id: UUID, caller: ReaderDep, parts: PartsDep, wait: WaitDep = 0) -> RequestDetail:
     """A request with question and result; an operator sees another person's without the words."""
     await _wait(parts, await visible_result(parts, caller, request_id), wait)
@@ -79,7 +80,7 @@ async def read_request(request_id: UUID, caller: ReaderDep, parts: PartsDep, wai
     return detail.model_copy(update={"feedback": feedback})
 
 
-@router.get("/{request_id}/status", responses=problems(403, 404, 422), openapi_extra=callers(*OPEN_TO_PEOPLE, "tool"))
+@router.get("/{request_id}/status", responses=problems(403, 404, 422), openapi_extra=callers(*OWN_OR_OPERATOR, "tool"))
 async def read_status(request_id: UUID, caller: ReaderDep, parts: PartsDep, wait: WaitDep = 0) -> RequestState:
     return state_of(await _wait(parts, await visible_result(parts, caller, request_id), wait))
 
@@ -108,7 +109,7 @@ async def read_result(request_id: UUID, caller: ReaderDep, parts: PartsDep, wait
 @router.post(
     "/{request_id}/cancel",
     responses={202: {"model": RequestState, **RUNNING}, **problems(403, 404, 422)},
-    openapi_extra=callers(*OPEN_TO_PEOPLE, "tool"),
+    openapi_extra=callers(*OWN_OR_OPERATOR, "tool"),
 )
 async def cancel_request(request_id: UUID, caller: WriterDep, parts: PartsDep, response: Response) -> RequestState:
     """Ask for an end. 200: the state it came to, which may be another end that was first; 202: it is under way."""

@@ -12,7 +12,7 @@ from request_manager.domain.callers import Caller
 from request_manager.parts import Parts
 from request_manager.routes.access import own_conversation
 from request_manager.routes.dependencies import (
-    OPEN_TO_PEOPLE,
+    EVERY_PERSON,
     CursorDep,
     LimitDep,
     PartsDep,
@@ -28,7 +28,7 @@ NOT_FOUND = 404
 router = APIRouter(prefix="/api/v1/sessions", tags=["sessions"])
 
 
-@router.get("", responses=problems(403, 422), openapi_extra=callers(*OPEN_TO_PEOPLE))
+@router.get("", responses=problems(403, 422), openapi_extra=callers(*EVERY_PERSON))
 async def list_sessions(
     caller: SessionsDep, parts: PartsDep, cursor: CursorDep = "", limit: LimitDep = 20
 ) -> Page[SessionView]:
