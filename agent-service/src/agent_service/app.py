@@ -46,7 +46,7 @@ from agent_service.store.intake import EVENTS, RUNS
 from agent_service.turn_loop import Retries, TurnLoop
 from agent_service.upkeep import Upkeep
 from agent_service.waiting import Waiters
-from agent_service.warm_up import warm_statements
+from agent_service.warm_up import warm_routes, warm_statements
 
 RUN_NEWS = "ssa_runs"
 # A failure of the model or a tool ends the run; what comes here are errors of ours.
@@ -79,6 +79,10 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
         if not await is_current(database):
             raise Unavailable
 
+    async def refresh_gauges() -> None:
+        if hasattr(app.state, "parts"):
+            await app.state.parts.upkeep.refresh_gauges()
+
     health = Health(
         ServiceName.AGENT_SERVICE.value,
         {"started": is_started, "migrations": is_migrated},
@@ -93,11 +97,12 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
             client = http if http is not None else await stack.enter_async_context(create_http())
             reached = outside or await real_outside(settings, database, client, catalogue, stack)
             app.state.parts = await started(settings, database, tokens, client, reached, stack)
+            await warm_routes(app, settings.service_token_key.get_secret_value())
             yield
 
     routers = [answers.router, events.router, runs.router, sessions.router, agents.router]
     app = create_service_app(ServiceName.AGENT_SERVICE, health=health, routers=routers, lifespan=lifespan)
-    app.state.operations = create_operations_app(health)
+    app.state.operations = create_operations_app(health, refresh_gauges)
     return app
 
 
