@@ -22,6 +22,7 @@ import pytest
 import yaml
 from agent_service.app import create_app as create_agent_service
 from agent_service.settings import Settings as AgentServiceSettings
+from fastapi import FastAPI
 from integration_dispatcher.app import create_app as create_dispatcher
 from integration_dispatcher.settings import Settings as DispatcherSettings
 from local_stack.demo_rules.app import create_app as create_demo_rules
@@ -118,6 +119,9 @@ class System:
     webhook: WebhookReceiver
     webhook_url: str
     tool_server: AsyncExitStack
+    apps: dict[str, FastAPI]
+    urls: dict[str, str]
+    service_token_key: str = field(repr=False)
     _keys: dict[str, str] = field(default_factory=dict)
     _key_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -349,11 +353,12 @@ async def running_system(
         tool_server = await stack.enter_async_context(AsyncExitStack())
         mcp = create_servicenow_mcp(mcp_settings)
         await tool_server.enter_async_context(serving(mcp, parts["servicenow_mcp"].sock))
-        for name, app in (
-            ("integration_dispatcher", create_dispatcher(dispatcher_settings)),
-            ("agent_service", create_agent_service(agent_settings)),
-            ("request_manager", create_request_manager(manager_settings)),
-        ):
+        apps = {
+            "integration_dispatcher": create_dispatcher(dispatcher_settings),
+            "agent_service": create_agent_service(agent_settings),
+            "request_manager": create_request_manager(manager_settings),
+        }
+        for name, app in apps.items():
             await stack.enter_async_context(serving(app, parts[name].sock))
         system = System(
             url=urls["request_manager"],
@@ -364,6 +369,9 @@ async def running_system(
             webhook=webhook,
             webhook_url=urls["webhook"] + "/hook",
             tool_server=tool_server,
+            apps=apps,
+            urls=urls,
+            service_token_key=key,
         )
         await _ready(http, [urls[name] for name in ("request_manager", "agent_service", "integration_dispatcher")])
         yield system

@@ -101,9 +101,12 @@ def _parse_structured(body: bytes) -> CloudEvent:
 
 
 def _parse_binary(headers: Mapping[str, str], content_type: str, body: bytes) -> CloudEvent:
-    attributes: dict[str, JsonValue] = {
-        name[3:]: unquote(value, errors="strict") for name, value in headers.items() if name.startswith("ce-")
-    }
+    try:
+        attributes: dict[str, JsonValue] = {
+            name[3:]: unquote(value, errors="strict") for name, value in headers.items() if name.startswith("ce-")
+        }
+    except UnicodeDecodeError as exc:
+        raise MalformedBody("Attributes are percent-encoded UTF-8.") from exc
     if content_type:
         attributes["datacontenttype"] = content_type
     return _build(attributes, _json(body) if body else None)

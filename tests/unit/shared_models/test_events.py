@@ -94,6 +94,12 @@ def test_what_is_no_event_is_refused(content_type: str, body: bytes) -> None:
         parse_http({"content-type": content_type}, body)
 
 
+def test_an_attribute_that_is_no_utf_8_is_refused() -> None:
+    headers = {f"ce-{key}": str(item) for key, item in GOOD.items() if key != "data"}
+    with pytest.raises(MalformedBody):
+        parse_http({**headers, "ce-subject": "%ff", "content-type": "application/json"}, b"{}")
+
+
 def test_base64_data_is_read() -> None:
     body = orjson.dumps({key: value for key, value in GOOD.items() if key != "data"} | {"data_base64": "eyJhIjoxfQ=="})
     assert parse_http({"content-type": STRUCTURED}, body).data == {"a": 1}
