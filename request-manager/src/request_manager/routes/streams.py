@@ -17,6 +17,7 @@ router = APIRouter(prefix="/api/v1/requests", tags=["requests"])
 @router.get(
     "/{request_id}/events",
     response_model=None,
+    response_class=StreamingResponse,
     responses={
         200: {
             "description": "Events: status, delta, tool, confirm, reset; last of all answer or error, with the result",
