@@ -1,7 +1,9 @@
 """What every service's FastAPI app has in common: errors as problem+json, request ids, limits, logs, and the server."""
 
 import asyncio
+import gc
 import re
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -37,6 +39,7 @@ from shared_models.tokens import InvalidToken, ServiceCaller, ServiceTokens
 MAX_BODY_BYTES = 1024 * 1024
 PROBLEM_BASE = "https://self-service-agent.example/problems/"
 PROBLEM_TYPE = "application/problem+json"
+GC_ALLOCATIONS = 10_000
 QUIET_PATHS = ("/livez", "/readyz", "/health")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 SECURITY_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
@@ -252,7 +255,7 @@ async def serve(
         "timeout_keep_alive": 75,
         "backlog": 2048,
     }
-    server = uvicorn.Server(uvicorn.Config(app, host=settings.host, port=settings.port, **options))
+    server = _Server(uvicorn.Config(app, host=settings.host, port=settings.port, **options))
     if operations is None or metrics_port == 0:
         await server.serve()
         return
@@ -263,6 +266,15 @@ async def serve(
     finally:
         beside.should_exit = True
         await task
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """What start-up made stays for ever: the garbage collector need not walk it again, some 5 % of a request's CPU."""
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_ALLOCATIONS, 20, 50)
 
 
 class _QuietServer(uvicorn.Server):
