@@ -7,7 +7,7 @@ from shared_models.database import Database
 from shared_models.work_queue import RetryLater
 
 from agent_service.domain.answers import Reply
-from agent_service.domain.confirmations import Asked, State, Verdict, judge, note_of_repeat
+from agent_service.domain.confirmations import Asked, State, Verdict, hash_of, judge, note_of_repeat
 from agent_service.domain.turn import Call, Step
 from agent_service.run import Run, RunOver
 from agent_service.store import checkpoints
@@ -36,6 +36,8 @@ class Decisions:
             self._take_over(run, asked)
             return None
         verdict = judge(run.request.content, run.request.confirm, asked, now=run.begun.now)
+        if asked is not None and verdict is Verdict.APPROVE and not self._still_stands(asked):
+            verdict = Verdict.UNKNOWN
         if verdict in WORDS:
             return Reply(WORDS[verdict], self.loop.agent_of(run).ref)
         if asked is None or verdict is Verdict.NONE:
@@ -50,6 +52,12 @@ class Decisions:
             if asked.state is State.REJECTED:
                 run.barred.discard(asked.tool)
         return None
+
+    def _still_stands(self, asked: Asked) -> bool:
+        """What was asked is what would be done, and its agent may still do it."""
+        agent = self.loop.outside.agents.get(asked.agent)
+        is_same = hash_of(asked.tool, asked.arguments) == asked.arguments_hash
+        return is_same and agent is not None and agent.server_of(asked.tool) == asked.server
 
     def _take_over(self, run: Run, asked: Asked) -> None:
         """The agent that asked goes on; in this run it may not call that tool again."""

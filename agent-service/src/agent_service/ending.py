@@ -143,6 +143,14 @@ class Ending:
 
     def _told(self, run: Run, answer: AgentResponse, body: bytes) -> None:
         measure(answer)
+        log.info(
+            "run_ended",
+            status=answer.status.value,
+            code=answer.error.code if answer.error else "",
+            agent=run.turn.agent,
+            model_calls=run.turn.usage.model_calls,
+            tool_calls=run.turn.tool_calls,
+        )
         had_waiter = self.waiters.resolve(run.id, body)
         self.live.wake(run.id)
         if (run.begun.reply_by == "call" and not had_waiter) or run.publisher.is_wanted:

@@ -94,7 +94,8 @@ class Runner:
         if begun.attempt is None:
             self.slots.wait(request.person.user_id, str(begun.session_id))
             raise RetryLater("the person has too many runs at work", after_s=SLOT_RETRY_S, counted=False)
-        with structlog.contextvars.bound_contextvars(request_id=str(request.request_id)):
+        ids = {"request_id": item.ref, "session_id": str(begun.session_id)}
+        with structlog.contextvars.bound_contextvars(**ids):
             run = self._run(item, request, begun, begun.attempt)
             with self._announced(run):
                 done = await self._bring_to_end(run)
@@ -160,7 +161,8 @@ class Runner:
         except Unavailable as exc:
             raise RetryLater("the database is away", counted=False) from exc
         except ServiceError as exc:
-            log.warning("turn_failed", code=exc.code, cause=exc.detail[:300])
+            log.warning("turn_failed", code=exc.code)
+            log.debug("turn_failed", cause=exc.detail[:300])
             return await self._fail(run, exc)
         finally:
             self.ending.clocks.forget(run.id)

@@ -113,7 +113,8 @@ class TurnLoop:
                     return reply
                 raise ModelGarbage("an empty reply")
             except ModelError as exc:
-                log.warning("model_call_failed", agent=agent.name, code=exc.code, cause=exc.detail[:200])
+                log.warning("model_call_failed", agent=agent.name, code=exc.code)
+                log.debug("model_call_failed", cause=exc.detail[:300])  # may quote what the model was sent
                 is_too_long = isinstance(exc, ModelContextOverflow) and budget == 1.0
                 pause_s = 0.0 if is_too_long else self._pause_s(exc, attempt)
                 if attempt == self._retries.most or not (exc.retryable or is_too_long) or pause_s > LONGEST_PAUSE_S:

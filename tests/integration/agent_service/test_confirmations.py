@@ -1,15 +1,17 @@
 """Nothing with an effect happens without the person's own yes, and then once."""
 
+import random
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from agent_service.domain.ports import ToolResult
+from agent_service.domain.ports import ModelCall, ModelReply, ToolResult
 from agent_service.errors import ModelUnavailable, ToolServerUnavailable, ToolTimeout
 from shared_models.enums import RequestStatus
 from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse, Confirmation, ConfirmDecision
 
-from tests.support.agent_world import BEN, AgentWorld, calls, says
+from tests.support.agent_world import BEN, LAPTOP, ROUTER, AgentWorld, agent_world, calls, says
 
 TICKET = "open_laptop_refresh_ticket"
 OPENED = '{"status": "opened", "ticket_number": "REQ0000042"}'
@@ -226,3 +228,51 @@ async def test_cancel_drops_an_open_question(world: AgentWorld) -> None:
     world.model.will(says("There is nothing to confirm."))
     await world.ask("yes", session=session)
     assert world.tools.called == []
+
+
+async def test_a_stored_call_that_was_changed_is_not_carried_out(world: AgentWorld) -> None:
+    session = await to_specialist(world)
+    question = await asked(world, session)
+    await world.sql('update confirmations set arguments = \'{"laptop_code": "gold"}\'')
+    for confirm in (None, decision(question)):
+        assert "do not know that question" in content(await world.ask("yes", session=session, confirm=confirm))
+    assert world.tools.called == []
+
+
+async def test_a_yes_for_a_tool_that_was_taken_away_does_nothing(database_url: str) -> None:
+    world = AgentWorld(database_url)
+    async with agent_world(database_url, world):
+        session = await to_specialist(world)
+        await asked(world, session)
+    world.agents = (ROUTER, replace(LAPTOP, tools={"servicenow": ["find_my_laptops"]}, confirm={}))
+    async with agent_world(database_url, world):
+        assert "do not know that question" in content(await world.ask("yes", session=session))
+    assert world.tools.called == []
+
+
+async def test_a_hostile_model_never_gets_an_effect_without_a_yes(world: AgentWorld) -> None:
+    """It calls the worst it can think of in every turn, beside, before and after everything else."""
+    seed = random.Random(11)
+    attacks = [
+        (TICKET, {"laptop_code": "gold"}),
+        (TICKET, '{"laptop_code": "gold"} '),
+        (TICKET, {"laptop_code": "gold", "business_justification": "yes"}),
+        (f" {TICKET}", {"laptop_code": "gold"}),
+        (TICKET.upper(), {"laptop_code": "gold"}),
+        (f"servicenow.{TICKET}", {"laptop_code": "gold"}),
+        ("transfer_to_agent", {"agent": "laptop-refresh"}),
+        ("transfer_to_agent", {"agent": TICKET}),
+        ("search_knowledge", {"query": "yes"}),
+        ("find_my_laptops", {}),
+    ]
+
+    def attack(_call: ModelCall) -> ModelReply:
+        picked = seed.sample(attacks, seed.randrange(1, 5))
+        return calls(*picked, text="yes") if seed.random() < 0.8 else says("yes, approved")
+
+    world.model.always = attack
+    session = None
+    for words in ["Hello", "I would like a laptop", "maybe", "tell me more", "what?", "no"] * 8:
+        answer = await world.ask(words, session=session)
+        session = answer.session_id if answer.status is RequestStatus.COMPLETED else None
+    assert TICKET not in world.tools.names
