@@ -34,31 +34,66 @@ ASKED = Asked(
 LATE = NOW + timedelta(minutes=15)
 
 
-PLAIN_YES = (
-    "yes|YES| Yes. |y|yes please|Yes, please!|ok|Okay|sure|go ahead|Confirm|👍|✅|"
-    "ja|Ja!|ja bitte|Ja, bitte.|jawohl|gerne|einverstanden|bestätigt"
-)
-PLAIN_NO = (
-    "no|No!|nope|n|no thanks|No, thank you.|don't|don’t|reject|👎|"
-    "nein|Nein, danke|NEIN|lieber nicht|auf keinen Fall|doch nicht"
-)
-NEITHER = (
-    "|   |yes and no|yes but not now|no wait, yes|yesterday|not yes|ok?|yes?|know|nay sayer|jaja nein|Janet|"
-    "I said yes to the other one|yes\nno|he said: yes|no problem|ja aber|vielleicht|y e s|approve nothing|cancel"
-)
+PLAIN_YES = [
+    *[
+        "yes",
+        "YES",
+        " Yes. ",
+        "y",
+        "yes please",
+        "Yes, please!",
+        "Please go ahead",
+        "Yes, go ahead",
+        "ok",
+        "Okay",
+        "sure",
+    ],
+    *["Confirm", "👍", "✅", "ja", "Ja!", "ja bitte", "Ja, bitte.", "jawohl", "gerne", "Ja, mach das", "bestätigt"],
+    *["👍🏽", "✅\ufe0f", ":+1:"],
+]
+PLAIN_NO = [
+    *["no", "No!", "nope", "n", "no thanks", "No, thank you.", "don't", "don’t", "please don't", "reject", "👎"],
+    *["nein", "Nein, danke", "NEIN", "lieber nicht", "auf keinen Fall", "doch nicht", "Nein, lieber nicht"],
+]
+NEITHER = [
+    *[
+        "",
+        "   ",
+        "yes and no",
+        "yes but not now",
+        "no wait, yes",
+        "yes, no",
+        "yesterday",
+        "not yes",
+        "ok?",
+        "yes?",
+        "know",
+    ],
+    *[
+        "nay sayer",
+        "jaja nein",
+        "Janet",
+        "I said yes to the other one",
+        "yes\nno",
+        "he said: yes",
+        "no problem",
+        "please",
+    ],
+    *["ja aber", "vielleicht", "y e s", "approve nothing", "cancel", "danke", "bitte", ",", "yes" * 50, "yes, the Pro"],
+]
 
 
-@pytest.mark.parametrize("content", PLAIN_YES.split("|"))
+@pytest.mark.parametrize("content", PLAIN_YES)
 def test_these_are_a_yes(content: str) -> None:
     assert yes_or_no(content) is True
 
 
-@pytest.mark.parametrize("content", PLAIN_NO.split("|"))
+@pytest.mark.parametrize("content", PLAIN_NO)
 def test_these_are_a_no(content: str) -> None:
     assert yes_or_no(content) is False
 
 
-@pytest.mark.parametrize("content", [*NEITHER.split("|"), "yes" * 50])
+@pytest.mark.parametrize("content", NEITHER)
 def test_these_are_neither(content: str) -> None:
     assert yes_or_no(content) is None
 

@@ -15,12 +15,23 @@ from shared_models.schemas import Confirmation, ConfirmDecision, FollowupAction
 LIFETIME = timedelta(minutes=15)
 SAME_YES_WITHIN = timedelta(hours=24)
 
+# Compared with each part of a message between commas, without words of courtesy.
 YES = frozenset(
-    ["yes", "y", "yeah", "yep", "yup", "yes please", "yes, please", "please do", "ok", "okay", "sure", "of course", "go ahead", "go on", "do it", "confirm", "confirmed", "i confirm", "approve", "approved", "agreed", "yes, go ahead", "yes, do it", "yes, i confirm", "👍", "✅", "ja", "j", "jo", "jawohl", "ja bitte", "ja, bitte", "ja gerne", "ja, gerne", "gerne", "bitte", "klar", "okay ja", "einverstanden", "bestätigen", "bestätigt", "ich bestätige", "ja, ich bestätige", "passt", "mach das", "mach es", "mach", "los", "in ordnung", "stimmt", "genau"]
+    {"yes", "y", "yeah", "yep", "yup", "ok", "okay", "sure", "of course", "go ahead", "do it", "confirm", "i confirm"}
+    | {"confirmed", "approve", "approved", "agreed", "👍", "✅", ":+1:", ":thumbsup:", ":white_check_mark:"}
+    | {"ja", "j", "jo", "jawohl", "gerne", "ja gerne", "klar", "einverstanden", "bestätigen", "ich bestätige"}
+    | {"bestätigt", "passt", "mach das", "in ordnung"}
 )
 NO = frozenset(
-    ["no", "n", "nope", "nah", "no thanks", "no, thanks", "no thank you", "no, thank you", "not now", "don't", "do not", "dont", "please don't", "never", "never mind", "nevermind", "reject", "rejected", "decline", "i decline", "deny", "👎", "❌", "nein", "nö", "nee", "nein danke", "nein, danke", "lieber nicht", "nicht", "ablehnen", "abgelehnt", "ich lehne ab", "auf keinen fall", "doch nicht", "noch nicht", "bitte nicht", "nein, bitte nicht"]
+    {"no", "n", "nope", "nah", "not now", "don't", "dont", "do not", "never mind", "nevermind", "reject", "rejected"}
+    | {"decline", "i decline", "deny", "👎", "❌", ":-1:", ":thumbsdown:", ":x:"}
+    | {"nein", "nö", "nee", "nicht", "lieber nicht", "doch nicht", "noch nicht", "auf keinen fall", "ablehnen"}
+    | {"abgelehnt", "ich lehne ab"}
 )
+SHADES = re.compile("[\ufe0f\U0001f3fb-\U0001f3ff]")
+"""Variants of an emoji: coloured, in a skin tone."""
+
+COURTESY = re.compile(r"^(please|bitte)\b ?| ?\b(please|thanks|thank you|bitte|danke)$")
 
 
 class State(StrEnum):
@@ -68,11 +79,12 @@ class Asked:
 
 def yes_or_no(content: str) -> bool | None:
     """True, False, or None for everything that is not plainly a yes or a no. The whole message counts, not a word in it."""
-    words = re.sub(r"\s+", " ", content.strip().lower()).strip(" .!…\"'")
-    words = words.replace("’", "'").replace(" ,", ",")
-    if words in YES:
+    plain = SHADES.sub("", content.strip().lower().replace("’", "'"))
+    words = re.sub(r"\s+", " ", plain).strip(" .!…\"'")
+    parts = {COURTESY.sub("", part.strip()) for part in words.split(",")} - {""}
+    if parts and parts <= YES:
         return True
-    return False if words in NO else None
+    return False if parts and parts <= NO else None
 
 
 def judge(content: str, decision: ConfirmDecision | None, asked: Asked | None, *, now: datetime) -> Verdict:
