@@ -43,7 +43,6 @@ from request_manager.waiting import ENDED_CHANNEL, Waiting
 from request_manager.warm_up import warm_up
 
 NAME = ServiceName.REQUEST_MANAGER
-HANDOVER_TIMEOUT_S = 60.0
 HANDOVER_CAP_S = 60.0
 ROUTERS = (
     requests.router,
@@ -111,7 +110,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         lambda item: relay.hand_over(item),
         concurrency=settings.relay_concurrency,
         retry=patient,
-        timeout_s=HANDOVER_TIMEOUT_S,
+        timeout_s=settings.limits.deadline.total_seconds(),  # a run may take that long; each call has its own limit
         on_dead=lambda _item, _reason: ends.sweep(),
     )
     responses_queue = WorkQueue(database, worker_id, RESPONSES_QUEUE, lambda item: relay.announce(item), retry=patient)
@@ -136,7 +135,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         turns=Turns(),
         pace=Pace(requests_queue.hand_off),
     )
-    relay = Relay(database, processor, strategy)
+    relay = Relay(database, processor, strategy, Turns(settings.running_requests))
     ends = Ends(database, agents, processor, ends_queue, wake_others, settings.content_retention_days)
     authenticator = Authenticator(database, tokens, _oidc(http, settings))
     return Parts(

@@ -42,7 +42,10 @@ class Accepted:
 
 @dataclass(frozen=True)
 class UnifiedRequestProcessor:
-    """`requests` hands over to agent-service, `responses` announces ends to the dispatcher."""
+    """`requests` hands over to agent-service, `responses` announces ends to the dispatcher.
+
+    `turns`: one accept per person at a time. The statement locks the person's row, so more would only wait inside the
+    database, on the connections that everybody else needs."""
 
     database: Database
     limits: Limits

@@ -2,34 +2,56 @@
 
 A row carries only the request's id. Handed off in this process it brings the message along; claimed, it is read again."""
 
+import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
 from shared_models.database import Database
 from shared_models.schemas import AgentResponse, NormalizedRequest
-from shared_models.work_queue import Completed, WorkItem
+from shared_models.work_queue import Completed, RetryLater, WorkItem
 
 from request_manager.domain.results import answer_of, normalized
 from request_manager.processor import ANSWER_KEY, REQUEST_KEY, UnifiedRequestProcessor
 from request_manager.store import requests as store
 from request_manager.strategy import CommunicationStrategy
+from request_manager.turns import Turns
+
+HANDOVER_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class Relay:
+    """`running`: how many requests of one person may be at agent-service at once."""
+
     database: Database
     processor: UnifiedRequestProcessor
     strategy: CommunicationStrategy
+    running: Turns
 
     async def hand_over(self, item: WorkItem) -> Completed | None:
         """The answer, if it comes back this way, completes the request and the row in one statement."""
         request = item.payload.get(REQUEST_KEY) or await self._open_request(item)
         if not isinstance(request, NormalizedRequest):
             return None
-        answer = await self.strategy.hand_over(request)
+        if item.key is None:  # a question for the state, or a cancel: it must not wait for what it is about
+            answer = await self._hand_over(request)
+        else:
+            async with self.running.of(request.person.user_id):
+                answer = await self._hand_over(request)
         if answer is None:
             return None
         return await self.processor.complete(answer, announce=True, item=item)
+
+    async def _hand_over(self, request: NormalizedRequest) -> AgentResponse | None:
+        """Ask again as long as the run goes on: the row stays leased to this living process, no attempt is counted."""
+        while True:
+            try:
+                async with asyncio.timeout(HANDOVER_TIMEOUT_S):
+                    return await self.strategy.hand_over(request)
+            except RetryLater as exc:
+                if exc.counted:
+                    raise
+                await asyncio.sleep(exc.after_s or 0)
 
     async def announce(self, item: WorkItem) -> Completed | None:
         answer = item.payload.get(ANSWER_KEY) or await self._answer(item)

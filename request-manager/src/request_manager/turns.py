@@ -1,7 +1,4 @@
-"""One accept per person at a time in this process.
-
-The statement locks the person's row, so more at once would only wait inside the database, holding the connections that
-everybody else needs."""
+"""So many things at once for one person in this process; the rest of theirs wait, in order, and nobody else's do."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,19 +7,21 @@ from uuid import UUID
 
 
 class Turns:
-    def __init__(self) -> None:
-        self._locks: dict[UUID, tuple[asyncio.Lock, int]] = {}
+    def __init__(self, at_once: int = 1) -> None:
+        self._at_once = at_once
+        self._known: dict[UUID, tuple[asyncio.Semaphore, int]] = {}
 
     @asynccontextmanager
     async def of(self, user_id: UUID) -> AsyncIterator[None]:
-        lock, users = self._locks.get(user_id, (asyncio.Lock(), 0))
-        self._locks[user_id] = (lock, users + 1)
+        """Forgets a person whom nobody asks for any more."""
+        turns, users = self._known.get(user_id, (asyncio.Semaphore(self._at_once), 0))
+        self._known[user_id] = (turns, users + 1)
         try:
-            async with lock:
+            async with turns:
                 yield
         finally:
-            lock, users = self._locks[user_id]
+            turns, users = self._known[user_id]
             if users == 1:
-                del self._locks[user_id]
+                del self._known[user_id]
             else:
-                self._locks[user_id] = (lock, users - 1)
+                self._known[user_id] = (turns, users - 1)

@@ -100,6 +100,7 @@ async def test_every_order_of_the_events_gives_the_same_rows(stage: Stage, repli
         ]
         for index in order:
             assert (await send(replica, events[index])).status_code == 202
+        stage.agents.finish(request.request_id)
         result = (await replica.get(ana, f"/api/v1/requests/{request.request_id}/result")).json()
         seen.add((result["status"], result["response"]["content"], str(result["deliveries"])))
     assert seen == {("completed", "done", "[{'integration': 'webhook', 'status': 'delivered'}]")}

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 from tests.support.request_manager import Replica, Someone, Stage
+from tests.support.waiting import eventually
 
 
 async def test_of_a_thousand_posts_at_once_exactly_the_allowed_ones_are_taken(
@@ -30,6 +31,30 @@ async def test_of_a_thousand_posts_at_once_exactly_the_allowed_ones_are_taken(
         reply = await replica.get(ana, f"/api/v1/requests/{row['request_id']}/status", wait=20)
         assert reply.status_code == 404 or reply.json()["status"] == "completed"
     assert await replica.parts.database.fetchval("select sum(open_requests) from users") == 0
+
+
+async def test_only_so_many_requests_of_one_person_are_with_the_agents_at_once(
+    stage: Stage, replica: Replica, ana: Someone, ben: Someone
+) -> None:
+    stage.agents.holds = True
+    for n in range(6):
+        await replica.post(ana, f"question {n}")
+    await replica.post(ana, "status")
+    await replica.post(ben, "another person's")
+
+    async def handed_over() -> bool:
+        return len(stage.agents.asked) == 5
+
+    await eventually(handed_over)
+    contents = [request.content for request in stage.agents.asked]
+    assert sorted(contents) == ["another person's", "question 0", "question 1", "question 2", "status"]
+    stage.agents.finish(stage.agents.asked[0].request_id)
+
+    async def next_one() -> bool:
+        return len(stage.agents.asked) == 6
+
+    await eventually(next_one)
+    stage.agents.finish_all()
 
 
 async def test_two_replicas_keep_one_limit(stage: Stage, ana: Someone) -> None:
