@@ -14,14 +14,15 @@ HOUSEKEEPING = (
     "pg_notify",
     "pg_stat_statements",
     "pg_catalog",
-    "begin",
-    "commit",
-    "rollback",
 )
 COUNT = """
 select query, calls from pg_stat_statements
 where dbid = (select oid from pg_database where datname = current_database()) and calls > 0
 """
+
+
+def is_housekeeping(query: str) -> bool:
+    return query.startswith(("begin", "commit", "rollback")) or any(word in query for word in HOUSEKEEPING)
 
 
 async def statements_of(world: AgentWorld, contents: list[str]) -> list[str]:
@@ -38,7 +39,7 @@ async def statements_of(world: AgentWorld, contents: list[str]) -> list[str]:
     finally:
         await connection.close()
     sent = [(" ".join(row["query"].split()), row["calls"]) for row in rows]
-    own = [(query, times) for query, times in sent if not any(word in query.lower() for word in HOUSEKEEPING)]
+    own = [(query, times) for query, times in sent if not is_housekeeping(query.lower())]
     return [query[:90] for query, times in own for _ in range(times)]
 
 
