@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 from shared_models.enums import RequestStatus
-from tests.support.system import System
 
+from tests.support.system import System
 from tests.support.talks import start_refresh, to_confirmation, to_ticket
 
 

@@ -38,6 +38,7 @@ from request_manager.store import upkeep
 from request_manager.store.accept import REQUESTS_QUEUE
 from request_manager.store.requests import ENDS_QUEUE, RESPONSES_QUEUE, ended_results
 from request_manager.strategy import CommunicationStrategy, DirectHttpStrategy, EventingStrategy
+from request_manager.streams import RequestStreams
 from request_manager.turns import Turns
 from request_manager.waiting import ENDED_CHANNEL, Waiting
 from request_manager.warm_up import warm_up
@@ -150,6 +151,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         processor=processor,
         relay=relay,
         ends=ends,
+        streams=RequestStreams(agents, processor),
     )
 
 

@@ -14,6 +14,7 @@ from request_manager.processor import UnifiedRequestProcessor
 from request_manager.relay import Relay
 from request_manager.settings import RequestManagerSettings
 from request_manager.strategy import CommunicationStrategy
+from request_manager.streams import RequestStreams
 from request_manager.waiting import Waiting
 
 
@@ -30,6 +31,7 @@ class Parts:
     processor: UnifiedRequestProcessor
     relay: Relay
     ends: Ends
+    streams: RequestStreams
 
     @property
     def queues(self) -> tuple[WorkQueue, ...]:

@@ -3,9 +3,10 @@
 It works before the run is there and after the request has ended, and on any replica."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ import orjson
 from shared_clients.agent_service import AgentServiceClient
 from shared_clients.stream import HEARTBEAT, ServerSentEvent
 from shared_models.enums import RequestStatus
-from shared_models.errors import UpstreamRejected, UpstreamUnavailable
+from shared_models.errors import TooManyRequests, UpstreamRejected, UpstreamUnavailable
 
 from request_manager.domain.results import StoredResult, result_bytes
 from request_manager.processor import UnifiedRequestProcessor
@@ -24,16 +25,36 @@ PASSED_ON = frozenset({"status", "delta", "tool", "confirm", "reset"})
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 REST_OF_RUN_S = 1.0
+RETRY_S = 5.0
 END_ID = "end"
+MOST_PER_CALLER = 20
 
 
 @dataclass(frozen=True)
-class RequestStream:
+class RequestStreams:
+    """`open`: how many streams each caller reads. Each holds a connection to agent-service."""
+
     agents: AgentServiceClient
     processor: UnifiedRequestProcessor
+    open: Counter[str] = field(default_factory=Counter)
 
-    async def events(self, stored: StoredResult, last_event_id: str) -> AsyncIterator[bytes]:
+    def check(self, caller_id: str) -> None:
+        """Raises TooManyRequests."""
+        if self.open[caller_id] >= MOST_PER_CALLER:
+            raise TooManyRequests(f"At most {MOST_PER_CALLER} streams at once.", retry_after_s=RETRY_S)
+
+    async def events(self, stored: StoredResult, last_event_id: str, caller_id: str) -> AsyncIterator[bytes]:
         """The stream of one request. `last_event_id` resumes: agent-service sends what came after it."""
+        self.open[caller_id] += 1
+        try:
+            async for chunk in self._events(stored, last_event_id):
+                yield chunk
+        finally:
+            self.open[caller_id] -= 1
+            if not self.open[caller_id]:
+                del self.open[caller_id]
+
+    async def _events(self, stored: StoredResult, last_event_id: str) -> AsyncIterator[bytes]:
         if stored.ended_at is None:
             with self.processor.waiting.watch(stored.request_id) as waiter:
                 # Registered, then read again: an end in between is not missed.

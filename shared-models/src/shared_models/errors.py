@@ -13,6 +13,8 @@ class ServiceError(Exception):
     title = "Something went wrong on our side."
     hint = "Try again; if it happens again, give the request id to your IT team."
     retryable = False
+    tells_detail = True
+    """False: the detail names addresses and is for logs alone."""
 
     def __init__(self, detail: str = "", *, retry_after_s: float | None = None, hint: str = "") -> None:
         super().__init__(detail or self.title)
@@ -128,6 +130,7 @@ class UpstreamUnavailable(ServiceError):
     code = "upstream_unavailable"
     title = "A part of the system does not answer right now."
     retryable = True
+    tells_detail = False
 
     def __init__(
         self, detail: str = "", *, retry_after_s: float | None = None, hint: str = "", refusal: Refusal | None = None
@@ -142,6 +145,7 @@ class UpstreamRejected(ServiceError):
     status = 502
     code = "upstream_rejected"
     title = "A part of the system refused the call."
+    tells_detail = False
 
     def __init__(
         self, detail: str = "", *, upstream_status: int = 0, upstream_code: str = "", refusal: Refusal | None = None

@@ -158,7 +158,7 @@ def problem(error: ServiceError, http_id: str, **extra: object) -> Response:
         "type": PROBLEM_BASE + error.code,
         "title": error.title,
         "status": error.status,
-        "detail": error.detail,
+        "detail": error.detail if error.tells_detail else "",
         "code": error.code,
         "hint": error.hint,
         "retryable": error.retryable,

@@ -86,3 +86,4 @@ async def test_without_agent_service_reading_is_a_503(stage: Stage, replica: Rep
     stage.agents.is_away = True
     reply = await replica.get(ana, f"/api/v1/sessions/{session_id}")
     assert (reply.status_code, reply.json()["code"]) == (503, "upstream_unavailable")
+    assert "agents.test" not in reply.text

@@ -154,12 +154,26 @@ async def test_silence_is_filled_with_a_sign_of_life(
     monkeypatch.setattr(streams, "HEARTBEAT_S", 0.01)
     request_id = await held(stage, replica, ana)
     stored = await replica.parts.processor.read(UUID(request_id))
-    stream = streams.RequestStream(replica.parts.agents, replica.parts.processor).events(stored, "")
+    stream = replica.parts.streams.events(stored, "", "user:ana")
     chunks = [await anext(stream), await anext(stream), await anext(stream)]
     assert chunks[1:] == [b": heartbeat\n\n"] * 2
     stage.agents.finish_all()
     rest = [chunk async for chunk in stream]
     assert rest[-1].startswith(b"event: answer")
+
+
+async def test_one_caller_reads_only_so_many_streams_at_once(
+    stage: Stage, replica: Replica, ana: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MOST_PER_CALLER", 1)
+    request_id = await held(stage, replica, ana)
+    async with reading(replica, ana, request_id) as stream:
+        refused = await replica.get(ana, f"/api/v1/requests/{request_id}/events")
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+        stage.agents.finish_all()
+        await stream
+    assert replica.parts.streams.open == {}
+    assert (await read(replica, ana, request_id))[-1][0] == "answer"
 
 
 async def test_another_replica_streams_as_well(stage: Stage, ana: Someone) -> None:

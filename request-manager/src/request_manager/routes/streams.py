@@ -9,7 +9,7 @@ from shared_models.errors import Gone
 
 from request_manager.routes.access import own_result
 from request_manager.routes.dependencies import PartsDep, ReaderDep, callers, problems
-from request_manager.streams import END_ID, RequestStream
+from request_manager.streams import END_ID
 
 router = APIRouter(prefix="/api/v1/requests", tags=["requests"])
 
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/v1/requests", tags=["requests"])
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         204: {"description": "Everything was sent before"},
-        **problems(403, 404, 410, 422),
+        **problems(403, 404, 410, 422, 429),
     },
     openapi_extra=callers("own", "tool"),
 )
@@ -39,5 +39,5 @@ async def stream_events(
         raise Gone
     if last_event_id == END_ID:
         return Response(status_code=204)
-    stream = RequestStream(parts.agents, parts.processor)
-    return StreamingResponse(stream.events(stored, last_event_id), media_type="text/event-stream")
+    parts.streams.check(caller.id)
+    return StreamingResponse(parts.streams.events(stored, last_event_id, caller.id), media_type="text/event-stream")

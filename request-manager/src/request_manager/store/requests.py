@@ -82,10 +82,7 @@ where r.request_id = $1
 ITEMS = """
 select request_id, session_id, user_id, status, integration_type, request_type, left(content, 200) as excerpt, agent,
        error_code, retry_of, created_at, ended_at as completed_at
-from request_logs
-where ($1::uuid is null or user_id = $1) and ($2::uuid is null or session_id = $2) and ($3::text is null or status = $3)
-  and ($4::uuid is null or request_id < $4)
-order by request_id desc limit $5
+from request_logs where {conditions} order by request_id desc limit $1
 """
 
 OPEN_OF_SESSION = "select request_id from request_logs where session_id = $1 and ended_at is null order by request_id"
@@ -208,9 +205,17 @@ class Filter:
 
 
 async def items(database: Database, wanted: Filter, *, before: UUID | None, limit: int) -> list[RequestItem]:
-    """The newest first, older than `before`."""
-    status = wanted.status.value if wanted.status is not None else None
-    rows = await database.fetch(ITEMS, wanted.user_id, wanted.session_id, status, before, limit)
+    """The newest first, older than `before`. Only what is asked for stands in the statement, so that its index is used."""
+    given: list[tuple[str, object]] = [
+        ("user_id =", wanted.user_id),
+        ("session_id =", wanted.session_id),
+        ("status =", wanted.status.value if wanted.status is not None else None),
+        ("request_id <", before),
+    ]
+    asked = [(column, value) for column, value in given if value is not None]
+    conditions = [f"{column} ${number}" for number, (column, _) in enumerate(asked, start=2)]
+    statement = ITEMS.format(conditions=" and ".join(conditions) or "true")
+    rows = await database.fetch(statement, limit, *(value for _, value in asked))
     return [RequestItem.model_validate(dict(row)) for row in rows]
 
 
