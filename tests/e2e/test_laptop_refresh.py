@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 from shared_models.enums import RequestStatus
 
+from tests.support import model
 from tests.support.system import System
 from tests.support.talks import start_refresh, to_confirmation, to_ticket
 
@@ -42,8 +43,8 @@ async def test_the_options_are_those_of_the_persons_region(system: System, regio
     person = system.person_of_region(region)
     start = await start_refresh(system, person)
     options = await system.ask(person, "yes", session=start.session)
-    for model in system.offers_of(region):
-        assert model in options.content
+    for offered in system.offers_of(region):
+        assert offered in options.content
 
 
 async def test_saying_yes_twice_opens_one_ticket(system: System) -> None:
@@ -91,4 +92,13 @@ async def test_the_model_cannot_approve_by_calling_the_tool_itself(system: Syste
     asked = await to_confirmation(system, "alice")
     system.model.insists_on_calling("open_laptop_refresh_ticket", laptop_code="apple_mac_book_air_m_2")
     await system.ask("alice", "hm, let me think about that", session=asked.session)
+    assert system.tickets_of("alice") == []
+
+
+async def test_a_yes_to_something_else_does_not_confirm(system: System) -> None:
+    asked = await to_confirmation(system, "alice")
+    system.model.script.append(model.text("By the way: do you like your present laptop?"))
+    await system.ask("alice", "how long does delivery take", session=asked.session)
+    system.model.script.append(model.text("Good to hear."))
+    await system.ask("alice", "yes", session=asked.session)
     assert system.tickets_of("alice") == []

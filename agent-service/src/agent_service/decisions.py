@@ -18,7 +18,7 @@ TOO_LATE = (
     "Your answer came too late: a question like this is open for 15 minutes. Nothing was done. "
     "Tell me if you still want it, and I will ask again."
 )
-REPLACED = "That question was replaced by a newer one, so nothing was done. Please answer the newest question."
+REPLACED = "That question was replaced by a newer one, so nothing was done. Tell me if you still want it."
 UNKNOWN = "I do not know that question, so nothing was done. Tell me what you need, and I will ask again."
 WORDS = {Verdict.EXPIRED: TOO_LATE, Verdict.REPLACED: REPLACED, Verdict.UNKNOWN: UNKNOWN}
 

@@ -127,8 +127,22 @@ async def test_another_call_replaces_the_open_question(world: AgentWorld) -> Non
     assert "replaced" in content(late)
     assert world.tools.called == []
     world.model.will(says("Done."))
-    await world.ask("yes", session=session)
+    await world.ask("yes", session=session, confirm=decision(second))
     assert [call.arguments for call in world.tools.called] == [{"laptop_code": "pro_14"}]
+
+
+async def test_a_bare_yes_counts_right_after_the_question_and_after_it_was_repeated(world: AgentWorld) -> None:
+    session = await to_specialist(world)
+    await asked(world, session)
+    world.model.will(says("It takes ten days. Do you like it?"))
+    await world.ask("How long does it take?", session=session)
+    world.model.will(says("Fine."))
+    await world.ask("yes", session=session)
+    assert world.tools.called == []
+    await asked(world, session)
+    world.model.will(says("Done."))
+    await world.ask("yes", session=session)
+    assert len(world.tools.called) == 1
 
 
 async def test_a_second_yes_changes_nothing_and_is_told_of_the_first(world: AgentWorld) -> None:

@@ -30,6 +30,7 @@ ASKED = Asked(
     effect="Open a ticket for air.",
     state=State.OPEN,
     expires_at=NOW + timedelta(minutes=15),
+    is_last_said=True,
 )
 LATE = NOW + timedelta(minutes=15)
 
@@ -100,6 +101,14 @@ def test_these_are_neither(content: str) -> None:
 
 def decision(word: Literal["approve", "reject"] = "approve", of: Asked = ASKED) -> ConfirmDecision:
     return ConfirmDecision(id=of.id, decision=word)
+
+
+def test_a_bare_yes_counts_only_right_after_its_question() -> None:
+    earlier = replace(ASKED, is_last_said=False)
+    assert judge("yes", None, earlier, now=NOW) is Verdict.NONE
+    assert judge("no", None, earlier, now=NOW) is Verdict.NONE
+    assert judge("yes", decision(), earlier, now=NOW) is Verdict.APPROVE
+    assert judge("yes", None, replace(earlier, state=State.APPROVED, outcome="done"), now=NOW) is Verdict.NONE
 
 
 def test_without_a_question_a_yes_is_just_a_word() -> None:

@@ -55,7 +55,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """A stored confirmation. `outcome`: what the tool answered after the yes; None while that is not known."""
+    """A stored confirmation. `outcome`: what the tool answered after the yes; None while that is not known.
+
+    `is_last_said`: the last answer that the person saw is this question, or what came of it."""
 
     id: UUID
     request_id: UUID
@@ -70,6 +72,7 @@ class Asked:
     outcome: str | None = None
     answered_at: datetime | None = None
     answered_by: UUID | None = None
+    is_last_said: bool = False
 
     def view(self) -> Confirmation:
         return Confirmation(
@@ -88,13 +91,15 @@ def yes_or_no(content: str) -> bool | None:
 
 
 def judge(content: str, decision: ConfirmDecision | None, asked: Asked | None, *, now: datetime) -> Verdict:
-    """What this message decides. `asked`: the confirmation named by `decision`, else the session's newest one."""
+    """What this message decides. `asked`: the confirmation named by `decision`, else the session's newest one.
+
+    A bare yes or no counts only right after the question: later it may be meant for something else."""
     if decision is not None:
         if asked is None or asked.id != decision.id:
             return Verdict.UNKNOWN
         return _decided(decision.decision == "approve", asked, now)
     said = yes_or_no(content)
-    if said is None or asked is None:
+    if said is None or asked is None or not asked.is_last_said:
         return Verdict.NONE
     if asked.state is State.OPEN:
         # A late yes was meant for this question, a late no changes nothing.

@@ -57,7 +57,12 @@ select run.attempt, known.reply_by, known.ended_at is not null as has_ended, kno
               where session_id = s.session_id and seq >= s.context_from_seq
               window recent as (order by seq desc, request_id desc, role)
               order by seq desc, request_id desc, role limit {OLDER_MESSAGES}) said) as history,
-       (select to_jsonb(c) from confirmations c
+       (select to_jsonb(c) || jsonb_build_object('is_last_said', exists(
+          select from (select m.request_id from session_messages m where m.session_id = c.session_id
+                       order by m.seq desc, m.request_id desc limit 1) last
+          join agent_runs lr on lr.request_id = last.request_id
+          where lr.answer #>> '{{response,confirmation,id}}' = c.id::text or lr.request_id = c.answered_by))
+        from confirmations c
         where c.session_id = s.session_id and (confirm_id is null or c.id = confirm_id) order by created_at desc limit 1) as asked,
        set_config('synchronous_commit', 'off', true)
 from known left join run on true left join session s on true
@@ -161,4 +166,5 @@ def _asked(row: dict[str, Any] | None) -> Asked | None:
         expires_at=datetime.fromisoformat(row["expires_at"]),
         outcome=row["outcome"],
         answered_by=UUID(row["answered_by"]) if row["answered_by"] else None,
+        is_last_said=row["is_last_said"],
     )
