@@ -172,6 +172,7 @@ async def start(stack: AsyncExitStack, app: FastAPI, parts: Parts, worker: Worke
     for queue in parts.queues:
         queue.start()
         stack.push_async_callback(queue.stop)
+    stack.callback(parts.processor.pace.close)
     sweeper = asyncio.create_task(parts.ends.sweep_for_ever(), name="sweep")
     stack.push_async_callback(_cancelled, sweeper)
     await warm_up(app, parts)

@@ -88,6 +88,7 @@ class UnifiedRequestProcessor:
 
     async def wait(self, request_id: UUID, wait_s: float) -> StoredResult | None:
         """The result when it is there within `wait_s`. Raises NotFound."""
+        self.pace.wanted(str(request_id))
         with self.waiting.watch(request_id) as waiter:
             stored = await self.read(request_id)
             if stored.ended_at is not None:

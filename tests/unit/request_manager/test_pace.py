@@ -1,7 +1,9 @@
-"""Accepting comes first, and nothing that was accepted is forgotten."""
+"""Accepting comes first, and nothing that was accepted is forgotten or held for long."""
 
 import asyncio
 
+import pytest
+from request_manager import pace as pace_module
 from request_manager.pace import Pace
 from shared_models.work_queue import WorkItem
 
@@ -9,7 +11,7 @@ from tests.support.waiting import eventually
 
 
 def item(number: int) -> WorkItem:
-    return WorkItem(number, "request-manager.requests", str(number), "", {})
+    return WorkItem(number, "request-manager.requests", str(number), f"request {number}", {})
 
 
 async def test_a_single_request_is_handed_over_at_once() -> None:
@@ -41,3 +43,40 @@ async def test_while_accepts_go_on_the_held_ones_still_make_progress() -> None:
     last = next(numbers)
     assert [each.id for each in handed] == list(range(len(handed)))
     await eventually(lambda: asyncio.sleep(0, len(handed) == last))
+
+
+async def test_a_steady_stream_of_accepts_holds_nothing_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace_module, "LONGEST_S", 0.0)
+    handed: list[WorkItem] = []
+    pace = Pace(handed.append)
+    numbers = iter(range(1_000_000))
+
+    async def accept_and_look() -> bool:
+        for _ in range(50):
+            pace.accepted(item(next(numbers)))
+        return len(handed) > 1000
+
+    await eventually(accept_and_look, every_s=0.001)
+    pace.close()
+
+
+async def test_a_request_that_somebody_waits_for_goes_first() -> None:
+    handed: list[WorkItem] = []
+    pace = Pace(handed.append)
+    for number in range(5):
+        pace.accepted(item(number))
+    pace.wanted("request 3")
+    pace.wanted("request 3")
+    assert [each.id for each in handed] == [0, 3]
+    await eventually(lambda: asyncio.sleep(0, len(handed) == 5))
+    assert [each.id for each in handed] == [0, 3, 1, 2, 4]
+
+
+async def test_nothing_is_handed_over_after_the_end() -> None:
+    handed: list[WorkItem] = []
+    pace = Pace(handed.append)
+    for number in range(5):
+        pace.accepted(item(number))
+    pace.close()
+    pace.wanted("request 3")
+    assert [each.id for each in handed] == [0]
