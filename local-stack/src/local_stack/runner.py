@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from shared_models.schema_version import is_up_to_date
+
 from local_stack import model_server
 from local_stack.access import Bootstrap, ensure_access
 from local_stack.external_database import external_url
@@ -144,10 +146,11 @@ class Runner:
     def _migrate(self, wiring: Wiring) -> None:
         began_s = time.monotonic()
         self._screen.begin(MIGRATIONS_STEP)
-        log = self._log("migrations")
-        command = [sys.executable, "-m", "shared_models.migrate"]
-        if run_once(command, env=wiring.database_tools(), log=log, pause=self._pause) != 0:
-            raise LaunchProblem(f"The migrations failed: {' '.join(last_lines(log, 1))} (log: {log})")
+        if not is_up_to_date(wiring.database_url):  # a second of imports that most starts can do without
+            log = self._log("migrations")
+            command = [sys.executable, "-m", "shared_models.migrate"]
+            if run_once(command, env=wiring.database_tools(), log=log, pause=self._pause) != 0:
+                raise LaunchProblem(f"The migrations failed: {' '.join(last_lines(log, 1))} (log: {log})")
         self._screen.done(MIGRATIONS_STEP, time.monotonic() - began_s)
 
     def _launch(self, program: Program) -> Child:

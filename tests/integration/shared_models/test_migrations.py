@@ -3,19 +3,16 @@
 from collections.abc import Callable
 
 import asyncpg
-import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from shared_models.database import Database, asyncpg_url
 from shared_models.migrate import alembic_config
-from shared_models.schema_version import is_current, newest_version
+from shared_models.schema_version import is_current, is_up_to_date, newest_version
 from shared_models.tables.all import Base
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
-
-pytestmark = pytest.mark.usefixtures("database_url")
 
 
 def sqlalchemy_url(database_url: str) -> str:
@@ -95,3 +92,8 @@ async def test_the_version_named_without_alembic_is_the_one_of_the_database(data
     await database.execute("update alembic_version set version_num = '0001'")
     assert not await is_current(database)
     await database.close()
+
+
+def test_a_program_without_a_loop_can_ask_whether_to_migrate(database_url: str, empty_database_url: str) -> None:
+    assert is_up_to_date(database_url)
+    assert not is_up_to_date(empty_database_url)
