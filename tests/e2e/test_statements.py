@@ -1,0 +1,31 @@
+"""What a request costs in SQL statements over all services: the number that catches a lost round trip without a clock."""
+
+import asyncpg
+from shared_models.database import asyncpg_url
+
+from tests.support.system import System
+
+REQUESTS = 20
+MOST_PER_REQUEST = 12
+COUNT = """
+select coalesce(sum(s.calls), 0)::int from pg_stat_statements s join pg_roles r on r.oid = s.userid
+where r.rolname like 'ssa\\_%' and s.dbid = (select oid from pg_database where datname = current_database())
+"""
+
+
+async def test_a_request_costs_at_most_twelve_statements(system: System) -> None:
+    """A new session each, one model call; what the processes send by themselves in that time is counted too."""
+    connection = await asyncpg.connect(asyncpg_url(system.database_url))
+    try:
+        await connection.execute("create extension if not exists pg_stat_statements")
+        await system.ask("alice", "hello")
+        await system.idle()
+        await connection.execute("select pg_stat_statements_reset()")
+        seen = len(system.model.seen)
+        for _ in range(REQUESTS):
+            await system.ask("alice", "hello")
+        spent = await connection.fetchval(COUNT)
+    finally:
+        await connection.close()
+    assert len(system.model.seen) - seen == REQUESTS
+    assert REQUESTS <= spent <= REQUESTS * MOST_PER_REQUEST
