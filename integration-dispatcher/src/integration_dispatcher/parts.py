@@ -17,7 +17,7 @@ class Parts:
     configs: IntegrationConfigs
 
 
-def parts_of(request: Request) -> Parts:
+async def parts_of(request: Request) -> Parts:
     parts = request.app.state.parts
     assert isinstance(parts, Parts)
     return parts

@@ -5,7 +5,7 @@ import gc
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -219,10 +219,12 @@ def bearer(request: Request) -> str:
     return value.strip() if scheme.lower() == "bearer" else ""
 
 
-def service_caller(tokens: ServiceTokens, *allowed: ServiceName) -> Callable[[Request], ServiceCaller]:
-    """A dependency that lets in the named services by their token. Raises NotAuthenticated, NotAllowed."""
+def service_caller(tokens: ServiceTokens, *allowed: ServiceName) -> Callable[[Request], Awaitable[ServiceCaller]]:
+    """A dependency that lets in the named services by their token; async, as FastAPI runs a plain one in a thread.
 
-    def check(request: Request) -> ServiceCaller:
+    Raises NotAuthenticated, NotAllowed."""
+
+    async def check(request: Request) -> ServiceCaller:
         try:
             caller = tokens.verify(bearer(request))
         except InvalidToken as exc:

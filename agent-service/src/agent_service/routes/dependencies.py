@@ -23,7 +23,7 @@ async def parts_of(request: Request) -> Parts:
 
 async def request_manager(request: Request) -> ServiceCaller:
     """Request-manager, perhaps on behalf of a person. Raises NotAuthenticated, NotAllowed."""
-    return service_caller(request.app.state.parts.tokens, ServiceName.REQUEST_MANAGER)(request)
+    return await service_caller(request.app.state.parts.tokens, ServiceName.REQUEST_MANAGER)(request)
 
 
 PartsDep = Annotated[Parts, Depends(parts_of)]

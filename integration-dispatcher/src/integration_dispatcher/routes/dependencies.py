@@ -1,6 +1,6 @@
 """Who calls, and whether the thing is theirs. People come through request-manager, which names them in its token."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from shared_models.web import service_caller
 
 from integration_dispatcher.parts import Parts, parts_of
 
-type Person = Callable[[Request], Acting]
+type Person = Callable[[Request], Awaitable[Acting]]
 
 PartsDep = Annotated[Parts, Depends(parts_of)]
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -22,8 +22,8 @@ def acting_person(tokens: ServiceTokens) -> Person:
     """A dependency: the person on whose behalf request-manager calls. Raises NotAuthenticated, NotAllowed."""
     check = service_caller(tokens, ServiceName.REQUEST_MANAGER)
 
-    def person(request: Request) -> Acting:
-        caller = check(request)
+    async def person(request: Request) -> Acting:
+        caller = await check(request)
         if caller.acting is None:
             raise NotAllowed
         return caller.acting
