@@ -28,7 +28,8 @@ def tickets(stack: Stack) -> list[dict[str, Any]]:
 
 def calls(stack: Stack) -> list[dict[str, Any]]:
     """The log of the stand-in: one entry per call."""
-    return [json.loads(line) for line in (stack.state_dir / "servicenow" / "calls.jsonl").read_text().splitlines()]
+    log = stack.state_dir / "servicenow" / "calls.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def give_laptop(stack: Stack, **facts: object) -> None:
