@@ -15,7 +15,6 @@ from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable, UpstreamRejected
 from shared_models.events import CloudEvent, EventBuilder
 from shared_models.health import Health, create_operations_app
-from shared_models.logging import get_logger
 from shared_models.schema_version import is_current
 from shared_models.tokens import IdentitySigner, ServiceTokens
 from shared_models.web import create_app as create_service_app
@@ -46,7 +45,7 @@ from agent_service.store.intake import EVENTS, RUNS
 from agent_service.turn_loop import Retries, TurnLoop
 from agent_service.upkeep import Upkeep
 from agent_service.waiting import Waiters
-from agent_service.warm_up import warm_routes, warm_statements
+from agent_service.warm_up import warm_patiently, warm_routes, warm_statements
 
 RUN_NEWS = "ssa_runs"
 # A failure of the model or a tool ends the run; what comes here are errors of ours.
@@ -55,8 +54,6 @@ OWN_ERRORS = RetryPolicy(attempts=4, base_s=0.5, cap_s=10.0)
 EVENT_RETRIES = RetryPolicy(attempts=300, base_s=0.5, cap_s=300.0)
 LONGEST_RUN_S = 900.0
 EVENT_CONCURRENCY = 64
-
-log = get_logger(__name__)
 
 
 def utc_now() -> datetime:
@@ -169,11 +166,11 @@ async def real_outside(
     stack.push_async_callback(ingestor.stop)
     tools = McpTools(client, settings.mcp_servers, IdentitySigner(settings.identity_signing_key.get_secret_value()))
     knowledge = KnowledgeSearch(database, embeddings)
-    for name, warm in (("model", llama_stack.warm), ("tools", tools.warm), ("knowledge", knowledge.warm)):
-        try:
-            await warm()
-        except Exception as exc:  # noqa: BLE001  # what is away now may be back when it is needed
-            log.warning("not_warmed", what=name, cause=type(exc).__name__)
+    await asyncio.gather(
+        warm_patiently("model", llama_stack.warm, patience_s=0),
+        warm_patiently("tools", tools.warm),
+        warm_patiently("knowledge", knowledge.warm),
+    )
     has_copies = settings.llama_stack_sessions is ServerSessions.SERVER
     return Outside(catalogue, llama_stack, tools, knowledge, llama_stack if has_copies else None)
 

@@ -1,6 +1,7 @@
 """Goes each way of the hot path once, with nothing to do, so that the first answer is as fast as the next."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from shared_models.database import Database
 from shared_models.enums import IntegrationType, RequestStatus, ServiceName
 from shared_models.ids import new_id
+from shared_models.logging import get_logger
 from shared_models.schemas import AgentRef, NormalizedRequest, Person
 from shared_models.tokens import ServiceTokens
 from shared_models.work_queue import WorkItem
@@ -24,6 +26,9 @@ from agent_service.store.intake import RUNS, NewRun
 
 NOBODY = UUID(int=0)
 AT_ONCE = 2
+PATIENCE_S = 5.0
+
+log = get_logger(__name__)
 
 
 class _Undo(Exception):
@@ -51,6 +56,20 @@ async def _warm(database: Database, worker: str) -> None:
     end = End(RequestStatus.COMPLETED.value, answer.model_dump_json().encode(), orjson.dumps({}))
     done = Finish(attempt=0, session_id=NOBODY, steps=[step])
     await finish.finish(database, request, done, end, Claim(item, worker, None))
+
+
+async def warm_patiently(name: str, warm: Callable[[], Awaitable[None]], *, patience_s: float = PATIENCE_S) -> None:
+    """Call a neighbour once. One that starts at the same time gets a moment; one that is away is left for later."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + patience_s
+    while True:
+        try:
+            return await warm()
+        except Exception as exc:  # noqa: BLE001  # what is away now may be back when it is needed
+            if loop.time() > give_up_at:
+                log.warning("not_warmed", what=name, cause=type(exc).__name__)
+                return None
+        await asyncio.sleep(0.1)
 
 
 async def warm_routes(app: FastAPI, key: str) -> None:

@@ -84,17 +84,15 @@ class Runner:
         if ended := self._run_file.end_leftovers():
             self._screen.line(f"Ended what an earlier run left: {', '.join(ended)}")
         wiring = self._prepare()
-        surroundings = [
-            *self._launch_model(wiring),
-            self._launch(wiring.servicenow()),
-            self._launch(wiring.servicenow_mcp()),
-        ]
+        demo_rules, *model_servers = self._launch_model(wiring)
+        others = [demo_rules, self._launch(wiring.servicenow()), self._launch(wiring.servicenow_mcp())]
         wiring = replace(wiring, database_url=wiring.database_url or self._start_postgres())
         self._migrate(wiring)
-        services = [self._launch(program) for program in (wiring.integration_dispatcher(), wiring.request_manager())]
-        # agent-service calls all that is around it once while it starts, so that the first person does not wait.
-        self._wait(surroundings)
-        self._wait([*services, self._launch(wiring.agent_service())])
+        others += [self._launch(program) for program in (wiring.integration_dispatcher(), wiring.request_manager())]
+        # agent-service calls all that is around it once while it starts, so that the first person does not wait. It has
+        # some seconds of patience, but a model server needs more.
+        self._wait(model_servers)
+        self._wait([*others, self._launch(wiring.agent_service())])
         bootstrap = Bootstrap(
             wiring.ports.request_manager, wiring.database_tools(), self._log("bootstrap"), self._pause
         )
