@@ -39,7 +39,7 @@ from shared_models.tokens import InvalidToken, ServiceCaller, ServiceTokens
 MAX_BODY_BYTES = 1024 * 1024
 PROBLEM_BASE = "https://self-service-agent.example/problems/"
 PROBLEM_TYPE = "application/problem+json"
-GC_ALLOCATIONS = 10_000
+GC_ALLOCATIONS = 50_000
 QUIET_PATHS = ("/livez", "/readyz", "/health")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 SECURITY_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
