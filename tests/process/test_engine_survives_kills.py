@@ -7,7 +7,7 @@ from collections import Counter
 from functools import partial
 
 from shared_models.database import Database
-from shared_models.work_queue import enqueue
+from shared_models.work_statements import enqueue
 
 from tests.support.waiting import eventually
 

@@ -9,7 +9,8 @@ from shared_models.errors import Unavailable
 from shared_models.logging import get_logger
 from shared_models.schemas import NormalizedRequest
 from shared_models.telemetry import DEAD_LETTERS, DEPTH, OLDEST_AGE
-from shared_models.work_queue import REMOVE_IDLE_LANES, WorkItem
+from shared_models.work_queue import WorkItem
+from shared_models.work_statements import REMOVE_IDLE_LANES
 
 from agent_service.domain.answers import BROKEN
 from agent_service.ending import Ending

@@ -8,18 +8,8 @@ import pytest
 from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.errors import InvalidRequest, UpstreamUnavailable
-from shared_models.work_queue import (
-    REMOVE_IDLE_LANES,
-    Completed,
-    GiveUp,
-    RetryLater,
-    RetryPolicy,
-    WorkItem,
-    WorkQueue,
-    complete,
-    enqueue,
-    replay,
-)
+from shared_models.work_queue import Completed, GiveUp, RetryLater, RetryPolicy, WorkItem, WorkQueue
+from shared_models.work_statements import REMOVE_IDLE_LANES, complete, enqueue, replay
 from shared_models.worker import Worker
 
 from tests.support.waiting import eventually

@@ -7,7 +7,7 @@ import orjson
 from shared_models.database import Database
 from shared_models.errors import NotFound
 from shared_models.schemas import AgentResponse, NormalizedRequest
-from shared_models.work_queue import enqueue
+from shared_models.work_statements import enqueue
 
 from agent_service.store.intake import EVENTS
 from agent_service.store.sessions import END_OF_CONTEXT

@@ -8,7 +8,8 @@ from uuid import UUID
 import orjson
 from shared_models.database import Database
 from shared_models.schemas import AgentRef, NormalizedRequest, Usage
-from shared_models.work_queue import WorkItem, complete, enqueue
+from shared_models.work_queue import WorkItem
+from shared_models.work_statements import complete, enqueue
 
 from agent_service.domain.confirmations import Asked
 from agent_service.domain.turn import Step

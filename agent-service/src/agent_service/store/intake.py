@@ -9,7 +9,8 @@ import asyncpg
 import orjson
 from shared_models.database import Database
 from shared_models.schemas import AgentResponse, NormalizedRequest
-from shared_models.work_queue import WorkItem, enqueue
+from shared_models.work_queue import WorkItem
+from shared_models.work_statements import enqueue
 
 RUNS = "agent-service.runs"
 EVENTS = "agent-service.events"

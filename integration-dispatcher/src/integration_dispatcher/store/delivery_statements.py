@@ -1,6 +1,6 @@
 """The SQL of one delivery. $1 delivery, $2 part, $3 attempt, $4 code, $5 words, $6 work item, $7 its claim, $8 its worker."""
 
-from shared_models.work_queue import complete, enqueue
+from shared_models.work_statements import complete, enqueue
 
 from integration_dispatcher.store.configs import STORED_COLUMNS
 from integration_dispatcher.store.names import DELIVERIES, OPEN, report_items

@@ -4,7 +4,8 @@ from uuid import UUID
 
 import asyncpg
 from shared_models.database import Database
-from shared_models.work_queue import WorkItem, enqueue
+from shared_models.work_queue import WorkItem
+from shared_models.work_statements import enqueue
 
 from integration_dispatcher.handlers.base import Message
 from integration_dispatcher.store.names import DELIVERIES, OPEN

@@ -6,7 +6,8 @@ from uuid import UUID
 import asyncpg
 from shared_models.database import Database
 from shared_models.schemas import AgentResponse
-from shared_models.work_queue import WorkItem, enqueue
+from shared_models.work_queue import WorkItem
+from shared_models.work_statements import enqueue
 
 from integration_dispatcher.store.names import DELIVERIES, report_items
 

@@ -12,7 +12,8 @@ import orjson
 from shared_models.database import Database
 from shared_models.enums import RequestStatus
 from shared_models.schemas import Person
-from shared_models.work_queue import WorkItem, enqueue
+from shared_models.work_queue import WorkItem
+from shared_models.work_statements import enqueue
 
 from request_manager.domain.limits import Limits, Load
 from request_manager.domain.normalizer import IncomingRequest

@@ -9,7 +9,8 @@ from shared_models.api import FeedbackBody, FeedbackView, RequestItem
 from shared_models.database import Database
 from shared_models.enums import DeliveryStatus, IntegrationType, RequestStatus
 from shared_models.schemas import AgentResponse, Person
-from shared_models.work_queue import WorkItem, complete, enqueue
+from shared_models.work_queue import WorkItem
+from shared_models.work_statements import complete, enqueue
 
 from request_manager.domain.ends import EndReason
 from request_manager.domain.results import StoredRequest, StoredResult

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from shared_models.database import Database
 from shared_models.enums import IntegrationType, SessionStatus
-from shared_models.work_queue import WorkItem, enqueue
+from shared_models.work_queue import WorkItem
+from shared_models.work_statements import enqueue
 
 from request_manager.store.requests import ENDS_QUEUE
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import asyncpg
 from shared_models.database import Database
-from shared_models.work_queue import REMOVE_IDLE_LANES, enqueue
+from shared_models.work_statements import REMOVE_IDLE_LANES, enqueue
 
 from request_manager.domain.ends import EndReason
 from request_manager.store.accept import REQUESTS_QUEUE
