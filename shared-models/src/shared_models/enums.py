@@ -95,3 +95,4 @@ class ServiceName(StrEnum):
     REQUEST_MANAGER = "request-manager"
     AGENT_SERVICE = "agent-service"
     INTEGRATION_DISPATCHER = "integration-dispatcher"
+    BROKER = "broker"

@@ -1,0 +1,124 @@
+"""Dead letters of events: what a service refused is kept as a dead work item, which the operators list and replay.
+
+A dead letter is a row of `work_items` with `dead_at`, whatever it is about; this file makes those that were never live."""
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from shared_models.database import Database
+from shared_models.enums import ServiceName
+from shared_models.errors import ServiceError
+from shared_models.events import MAX_EVENT_BYTES, CloudEvent, parse_http
+from shared_models.work_queue import MAX_ERROR_LENGTH, Completed, GiveUp, WorkItem, WorkQueue
+
+MAX_HEADERS = 64
+MAX_HEADER_CHARS = 4096
+MAX_ATTRIBUTE_CHARS = 200
+ATTRIBUTES = ("type", "id", "source", "subject", "requestid", "sessionid", "time")
+"""What an operator is shown of an event: its metadata, never its data."""
+
+# Two statements: the second must see what another delivery of the same event has kept meanwhile.
+LOCK = "select pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))"
+KEEP = """
+with known as (
+  update work_items
+  set attempts = least(attempts + 1, 32767), last_error = $4,
+      dead_at = case when dead_at is not null then now() end
+  where queue = $1 and ref = $2
+  returning id
+)
+insert into work_items (queue, ref, payload, attempts, last_error, dead_at)
+select $1, $2, $3, 1, $4, now() where not exists (select from known)
+"""
+
+
+def refused_queue(service: ServiceName) -> str:
+    """The queue whose dead rows are the events that `service` has refused."""
+    return f"{service.value}.refused"
+
+
+async def keep_refused(
+    database: Database, service: ServiceName, *, headers: Mapping[str, str], body: bytes, cause: str
+) -> None:
+    """Keep an event that this service will never take. Refused again, it stays one row, whose attempts count up.
+
+    Of the headers, names in lower case, only `ce-*` and `content-type` are kept; of a body over 1 MiB nothing, so that it
+    cannot be replayed. `cause` is read by operators: no content, no secrets. Raises Unavailable: nothing was kept."""
+    await keep(database, refused_queue(service), headers=headers, body=body, cause=cause)
+
+
+async def keep(database: Database, queue: str, *, headers: Mapping[str, str], body: bytes, cause: str) -> None:
+    """Keep an event as a dead row of `queue`, once. Otherwise as `keep_refused`."""
+    payload = letter(headers, body)
+    ref = same_event(payload["headers"], body)
+    reason = cause[:MAX_ERROR_LENGTH].replace("\x00", "")
+    async with database.transaction() as tx:
+        await tx.execute(LOCK, queue, ref)
+        await tx.execute(KEEP, queue, ref, payload, reason)
+
+
+def letter(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """The payload of such a row: `headers`, `body` (base64; null when too large) and `event`, the attributes to show."""
+    kept = dict(
+        [
+            (name, value.replace("\x00", "")[:MAX_HEADER_CHARS])
+            for name, value in sorted(headers.items())
+            if name.startswith("ce-") or name == "content-type"
+        ][:MAX_HEADERS]
+    )
+    is_whole = len(body) <= MAX_EVENT_BYTES
+    return {
+        "headers": kept,
+        "body": base64.b64encode(body).decode() if is_whole else None,
+        "size_bytes": len(body),
+        "event": _attributes(kept, body if is_whole else b""),
+    }
+
+
+def same_event(headers: Mapping[str, str], body: bytes) -> str:
+    """What tells one event from another: all that was sent but the trace, which is another one at each try."""
+    told = sorted((name, value) for name, value in headers.items() if name not in ("ce-traceparent", "ce-tracestate"))
+    return hashlib.sha256(orjson.dumps(told) + b"\n" + body).hexdigest()[:32]
+
+
+def event_of(item: WorkItem) -> CloudEvent:
+    """The kept event. Raises GiveUp when its content is gone, MalformedBody when it cannot be read (still)."""
+    body = item.payload.get("body")
+    if body is None:
+        raise GiveUp("the event's content is not here any more: it was too large, or its time was over")
+    return parse_http(item.payload["headers"], base64.b64decode(body))
+
+
+def refused_events(
+    database: Database, worker_id: str, service: ServiceName, take: Callable[[CloudEvent], Awaitable[None]]
+) -> WorkQueue:
+    """The queue in which a replayed event is taken again, as if it had just come. Refused once more, it is dead again."""
+
+    async def handle(item: WorkItem) -> Completed | None:
+        try:
+            await take(event_of(item))
+        except ServiceError as exc:
+            if exc.retryable or exc.status >= 500:
+                raise
+            raise GiveUp(f"refused again: {exc}") from exc
+        except (ValidationError, UnicodeError, TypeError) as exc:
+            raise GiveUp(f"refused again: {type(exc).__name__}") from exc
+        return None
+
+    return WorkQueue(database, worker_id, refused_queue(service), handle, concurrency=4)
+
+
+def _attributes(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
+    found: dict[str, Any] = {name.removeprefix("ce-"): value for name, value in headers.items()}
+    if headers.get("content-type", "").startswith("application/cloudevents"):
+        try:
+            value = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            value = None
+        found = value if isinstance(value, dict) else found
+    return {name: str(found[name])[:MAX_ATTRIBUTE_CHARS] for name in ATTRIBUTES if found.get(name) is not None}

@@ -1,0 +1,135 @@
+"""Events that a service refuses are kept as dead work items, once each, and can be taken again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from shared_models.database import Database
+from shared_models.dead_letters import keep_refused, refused_events
+from shared_models.enums import ServiceName
+from shared_models.errors import InvalidRequest
+from shared_models.events import MAX_EVENT_BYTES, CloudEvent
+from shared_models.work_statements import replay
+from shared_models.worker import Worker
+
+from tests.support.waiting import eventually
+
+SERVICE = ServiceName.AGENT_SERVICE
+QUEUE = "agent-service.refused"
+HEADERS = {
+    "ce-id": "1",
+    "ce-source": "/elsewhere",
+    "ce-type": "com.self-service-agent.request.created",
+    "ce-specversion": "1.0",
+    "content-type": "application/json",
+}
+SECRETS = {"authorization": "Bearer secret", "cookie": "secret"}
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, role="ssa_agent_service")
+    await database.open()
+    yield database
+    await database.close()
+
+
+async def rows(database: Database) -> list[asyncpg.Record]:
+    return await database.fetch("select * from work_items where queue = $1 order by id", QUEUE)
+
+
+async def test_an_event_refused_again_and_again_makes_one_row_without_foreign_headers(database: Database) -> None:
+    for trace in ("00-a", "00-b", "00-c"):
+        headers = HEADERS | SECRETS | {"ce-traceparent": trace}
+        await keep_refused(database, SERVICE, headers=headers, body=b'{"a": 1}', cause="no subject")
+    [row] = await rows(database)
+    assert (row["attempts"], row["last_error"], row["dead_at"] is not None) == (3, "no subject", True)
+    assert "secret" not in str(row["payload"])
+    assert row["payload"]["event"] == {"type": HEADERS["ce-type"], "id": "1", "source": "/elsewhere"}
+
+
+async def test_many_deliveries_of_one_refused_event_at_once_make_one_row(database: Database) -> None:
+    await asyncio.gather(
+        *(keep_refused(database, SERVICE, headers=HEADERS, body=b"{", cause="no JSON") for _ in range(20))
+    )
+    [row] = await rows(database)
+    assert row["attempts"] == 20
+
+
+async def test_events_that_differ_are_kept_apart(database: Database) -> None:
+    for headers, body in ((HEADERS, b"1"), (HEADERS, b"2"), (HEADERS | {"ce-id": "2"}, b"1"), ({}, b"\xff\x00")):
+        await keep_refused(database, SERVICE, headers=headers, body=body, cause="bad\x00")
+    assert len(await rows(database)) == 4
+
+
+async def test_a_structured_event_is_told_by_its_own_attributes_and_not_by_its_data(database: Database) -> None:
+    body = b'{"id": "7", "type": "t", "source": "/s", "requestid": "r", "data": {"content": "my password"}}'
+    headers = {"content-type": "application/cloudevents+json"}
+    await keep_refused(database, SERVICE, headers=headers, body=body, cause="no specversion")
+    [row] = await rows(database)
+    assert row["payload"]["event"] == {"type": "t", "id": "7", "source": "/s", "requestid": "r"}
+
+
+async def test_of_an_event_that_is_too_large_only_its_size_is_kept(database: Database) -> None:
+    body = b"x" * (MAX_EVENT_BYTES + 1)
+    await keep_refused(database, SERVICE, headers=HEADERS, body=body, cause="too large")
+    [row] = await rows(database)
+    assert (row["payload"]["body"], row["payload"]["size_bytes"]) == (None, MAX_EVENT_BYTES + 1)
+
+
+async def test_a_replayed_event_is_taken_again_and_gone_when_it_was_taken(database: Database) -> None:
+    taken: list[CloudEvent] = []
+    is_known = False
+
+    async def take(event: CloudEvent) -> None:
+        if not is_known:
+            raise InvalidRequest("status: unknown")
+        taken.append(event)
+
+    worker = Worker(database, SERVICE)
+    await worker.start()
+    queue = refused_events(database, worker.id, SERVICE, take)
+    queue.start()
+    await keep_refused(database, SERVICE, headers=HEADERS, body=b'{"a": 1}', cause="status: unknown")
+    [row] = await rows(database)
+
+    async def is_refused_again() -> bool:
+        [now] = await rows(database)
+        return now["dead_at"] is not None and "refused again: status: unknown" in str(now["last_error"])
+
+    async def is_gone() -> bool:
+        return await rows(database) == []
+
+    assert await replay(database, row["id"], [QUEUE])
+    queue.wake()
+    await eventually(is_refused_again)
+    is_known = True
+    assert await replay(database, row["id"], [QUEUE])
+    queue.wake()
+    await eventually(is_gone)
+    assert [event.data for event in taken] == [{"a": 1}]
+    await queue.stop()
+    await worker.stop()
+
+
+async def test_a_replayed_event_whose_content_is_gone_is_dead_again_and_says_so(database: Database) -> None:
+    async def take(_event: CloudEvent) -> None:
+        raise AssertionError("nothing to take")
+
+    worker = Worker(database, SERVICE)
+    await worker.start()
+    queue = refused_events(database, worker.id, SERVICE, take)
+    queue.start()
+    await keep_refused(database, SERVICE, headers=HEADERS, body=b"x" * (MAX_EVENT_BYTES + 1), cause="too large")
+    [row] = await rows(database)
+    assert await replay(database, row["id"], [QUEUE])
+    queue.wake()
+
+    async def says_so() -> bool:
+        [now] = await rows(database)
+        return now["dead_at"] is not None and "not here any more" in str(now["last_error"])
+
+    await eventually(says_so)
+    await queue.stop()
+    await worker.stop()
