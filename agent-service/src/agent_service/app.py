@@ -14,6 +14,7 @@ from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable, UpstreamRejected
 from shared_models.events import CloudEvent, EventBuilder
+from shared_models.faults import fault
 from shared_models.health import Health, create_operations_app
 from shared_models.schema_version import is_current
 from shared_models.tokens import IdentitySigner, ServiceTokens
@@ -196,7 +197,9 @@ def build(
 
     async def send(item: WorkItem) -> None:
         try:
+            await fault("agent_service.event.before_send", item.ref)
             await sink.send(CloudEvent.model_validate(item.payload))
+            await fault("agent_service.event.sent", item.ref)
         except UpstreamRejected as exc:
             raise GiveUp(str(exc)) from exc
 

@@ -11,6 +11,7 @@ from shared_models.database import Database
 from shared_models.enums import RequestStatus
 from shared_models.errors import Unavailable
 from shared_models.events import EventBuilder
+from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentResponse, ErrorInfo, NormalizedRequest
 from shared_models.telemetry import REQUEST_DURATION, REQUESTS, current_traceparent
@@ -122,7 +123,9 @@ class Ending:
             await run.publisher.emit("confirm", done.asked.view().model_dump(mode="json"))
         body = answer.model_dump_json().encode()
         event = self.event_of(answer) if run.begun.reply_by == "event" else NO_EVENT
+        await fault("agent_service.finish.before_commit", run.id)
         finished = await self._persistently(run, done, End(answer.status.value, body, event))
+        await fault("agent_service.finish.committed", run.id)
         if finished.event is not None:
             self.events.hand_off(finished.event)
         if finished.is_winner:

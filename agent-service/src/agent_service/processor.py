@@ -10,6 +10,7 @@ import asyncpg
 from shared_models.database import Database
 from shared_models.enums import RequestStatus
 from shared_models.errors import InvalidRequest, NotFound
+from shared_models.faults import fault
 from shared_models.schemas import AgentResponse, EndRun, NormalizedRequest, RunView
 from shared_models.work_queue import Notifier, WorkQueue
 
@@ -65,7 +66,9 @@ class AgentProcessor:
             expires_at=self.now() + self.session_lifetime,
         )
         try:
+            await fault("agent_service.intake.before_commit", request.request_id)
             taken = await intake.insert(self.database, new)
+            await fault("agent_service.intake.committed", request.request_id)
         except asyncpg.DataError as exc:
             raise InvalidRequest("The request holds characters or numbers that cannot be stored.") from exc
         if taken.is_foreign:

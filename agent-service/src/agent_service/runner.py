@@ -12,6 +12,7 @@ from shared_models.database import Database
 from shared_models.enums import RequestStatus, SessionStatus
 from shared_models.errors import ServiceError, Unavailable
 from shared_models.events import EventBuilder
+from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentRef, NormalizedRequest, RequestProcessing
 from shared_models.telemetry import current_traceparent
@@ -90,6 +91,7 @@ class Runner:
         )
         if begun is None or begun.has_ended:
             return None
+        await fault("agent_service.begun", item.ref)
         request = handed or NormalizedRequest.model_validate(begun.request)
         if begun.attempt is None:
             self.slots.wait(request.person.user_id, str(begun.session_id))

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import orjson
 from shared_models.database import Database
+from shared_models.faults import fault
 from shared_models.ids import new_id
 from shared_models.logging import get_logger
 
@@ -96,7 +97,9 @@ class TurnLoop:
             run.turn.asked.add(n)
             run.unsaved.append(Step(n, MODEL, is_result=False, data={}))
             await self._save(run)
+        await fault("agent_service.model.before_call", run.id)
         reply = await self._respond(run, agent, functions)
+        await fault("agent_service.model.answered", run.id)
         if reply.tool_calls:
             await run.publisher.reset()
         step = model_result(n, reply)
@@ -203,7 +206,9 @@ class TurnLoop:
         found = [each.result for each in batch if each.result is not None]
         runs = [each.run for each in batch if each.run is not None]
         if runs:
+            await fault("agent_service.tool.before_intent", run.id)
             await self._save(run)
+            await fault("agent_service.tool.before_call", run.id)
             results = await asyncio.gather(*(self._watched(run, start) for start in runs), return_exceptions=True)
             found += [result for result in results if isinstance(result, Step)]
         for step in sorted(found, key=lambda step: step.n):
@@ -215,6 +220,7 @@ class TurnLoop:
 
     async def _watched(self, run: Run, start: Callable[[], Awaitable[Step]]) -> Step:
         step = await start()
+        await fault("agent_service.tool.called", run.id)
         await run.publisher.emit("tool", {"name": step.data["name"], "outcome": step.data["outcome"]})
         return step
 

@@ -9,6 +9,7 @@ from shared_models.database import Database
 from shared_models.enums import DeliveryPolicy, DeliveryStatus, IntegrationType, ServiceName
 from shared_models.errors import Conflict, NotFound
 from shared_models.events import EventBuilder
+from shared_models.faults import fault
 from shared_models.ids import new_id
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentResponse, DeliveryReport
@@ -70,7 +71,10 @@ class DeliveryProcessor:
         fallback_after_s = None if is_all or len(choice.chain) < 2 else self._fallback_after_s
         chain = [each.value for each in choice.chain]
         new = NewPlan(answer, message, wish.policy.value, chain, fallback_after_s)
-        self._start(await plans.plan(self._database, new, rows, hand := self._hand()), hand)
+        await fault("dispatcher.plan.before_commit", answer.request_id)
+        queued = await plans.plan(self._database, new, rows, hand := self._hand())
+        await fault("dispatcher.plan.committed", answer.request_id)
+        self._start(queued, hand)
 
     def _first_rows(
         self, answer: AgentResponse, choice: Choice, stored: dict[str, configs.Stored], *, is_all: bool
@@ -141,7 +145,9 @@ class DeliveryProcessor:
         trace = str(payload.pop("trace", ""))
         event = self._events.delivery(DeliveryReport.model_validate(payload), trace=trace)
         with span("report", traceparent=trace):
+            await fault("dispatcher.report.before_send", item.ref)
             await self._sink.send(event)
+            await fault("dispatcher.report.sent", item.ref)
 
     async def sweep(self) -> None:
         """End what is overdue, and start the next integration where one has failed or takes too long."""

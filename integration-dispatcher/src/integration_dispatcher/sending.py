@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from shared_models.database import Database
 from shared_models.enums import IntegrationType
 from shared_models.errors import Unavailable
+from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.telemetry import DELIVERY_ATTEMPTS
 from shared_models.work_queue import Completed, RetryLater, WorkItem
@@ -66,6 +67,7 @@ class Sender:
                 return await self._try(taken, item, workers)
 
     async def _try(self, taken: Taken, item: WorkItem, workers: Workers) -> Sent:
+        await fault("dispatcher.before_send", taken.delivery_id)
         try:
             result = await self._deliver(taken)
         except DeliveryRejected as exc:
@@ -78,9 +80,11 @@ class Sender:
         except DeliveryDelayed as exc:
             self._count(taken, "delayed")
             return await self._after_failure(taken, exc, item, workers)
+        await fault("dispatcher.sent_before_commit", taken.delivery_id)
         self._count(taken, "delivered")
         outcome, provider_id = Outcome(result.code), safe_words(result.provider_id)
         ended = await insist(lambda: deliveries.delivered(self._database, taken, outcome, provider_id, item, workers))
+        await fault("dispatcher.committed", taken.delivery_id)
         return Sent(Completed(ended.lane_pending) if ended.is_ended else None, ended.event)
 
     async def _deliver(self, taken: Taken) -> Delivered:

@@ -12,6 +12,7 @@ from uuid import UUID
 from shared_clients.agent_service import AgentServiceClient
 from shared_models.database import Database
 from shared_models.errors import Unavailable, UpstreamRejected
+from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.schemas import EndRun
 from shared_models.work_queue import Notifier, RetryLater, WorkItem, WorkQueue
@@ -71,7 +72,9 @@ class Ends:
         if stored is None:
             return
         wish = EndRun(status=STATUS[reason], error=error_of(reason), request=normalized(stored))
+        await fault("request_manager.end.before_ask", request_id)
         view = await self.agents.end_run(wish)
+        await fault("request_manager.end.asked", request_id)
         if view.answer is None:
             raise RetryLater("the run has not ended yet", after_s=ASK_AGAIN_S, counted=False)
         await self.processor.complete(view.answer, announce=True)

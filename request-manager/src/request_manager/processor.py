@@ -8,6 +8,7 @@ from uuid import UUID
 from shared_models.database import Database
 from shared_models.enums import RequestStatus
 from shared_models.errors import IdempotencyConflict, NotFound, ServiceError, SessionEnded, Unavailable
+from shared_models.faults import fault
 from shared_models.ids import new_id
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentResponse, NormalizedRequest
@@ -65,7 +66,9 @@ class UnifiedRequestProcessor:
         `is_awaited`: the caller waits for the answer. Raises IdempotencyConflict, NotFound, SessionEnded, TooManyRequests, Unavailable."""
         async with self.turns.of(request.user_id):
             worker = self.requests.lease()
+            await fault("request_manager.accept.before_commit", request.request_id)
             outcome = await accept(self.database, request, self.limits, new_session_id=new_id(), worker=worker)
+        await fault("request_manager.accept.committed", request.request_id)
         headers = {}
         if outcome.load is not None:
             headers = limit_rules.headers(self.limits, outcome.load, self.now())
@@ -105,9 +108,11 @@ class UnifiedRequestProcessor:
     async def complete(self, answer: AgentResponse, *, announce: bool, item: WorkItem | None = None) -> Completed:
         """Record an end, once: the first one stays. `announce`: nobody else brings it to the dispatcher."""
         worker = self.responses.lease()
+        await fault("request_manager.complete.before_commit", answer.request_id)
         done = await store.complete_request(
             self.database, answer, announce=announce, worker=worker, item=item, owner=self.worker_id
         )
+        await fault("request_manager.complete.committed", answer.request_id)
         if done.result is not None:
             self._ended(done.result, answer)
         if done.told is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from shared_models.database import Database
+from shared_models.faults import fault
 from shared_models.schemas import AgentResponse, NormalizedRequest
 from shared_models.work_queue import Completed, RetryLater, WorkItem
 
@@ -46,8 +47,11 @@ class Relay:
         """Ask again as long as the run goes on: the row stays leased to this living process, no attempt is counted."""
         while True:
             try:
+                await fault("request_manager.handover.before_send", request.request_id)
                 async with asyncio.timeout(HANDOVER_TIMEOUT_S):
-                    return await self.strategy.hand_over(request)
+                    answer = await self.strategy.hand_over(request)
+                await fault("request_manager.handover.sent", request.request_id)
+                return answer
             except RetryLater as exc:
                 if exc.counted:
                     raise
@@ -56,7 +60,9 @@ class Relay:
     async def announce(self, item: WorkItem) -> Completed | None:
         answer = item.payload.get(ANSWER_KEY) or await self._answer(item)
         if isinstance(answer, AgentResponse):
+            await fault("request_manager.announce.before_send", answer.request_id)
             await self.strategy.announce(answer)
+            await fault("request_manager.announce.sent", answer.request_id)
         return None
 
     async def _open_request(self, item: WorkItem) -> NormalizedRequest | None:

@@ -25,6 +25,13 @@ class ProcessSettings(BaseSettings):
     log_level: str = "INFO"
     log_format: str = Field(default="json", pattern="^(json|console)$")
     otel_exporter_otlp_endpoint: str = ""
+    faults_dir: str = Field(default="", description="where tests arm fault points, see faults.py; local profile only")
+
+    @model_validator(mode="after")
+    def check_faults(self) -> Self:
+        if self.faults_dir and self.profile is not Profile.LOCAL:
+            raise ValueError("FAULTS_DIR is for tests: it needs PROFILE=local")
+        return self
 
 
 class ServiceSettings(ProcessSettings):

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ from opentelemetry.trace import SpanKind
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared_models import faults
 from shared_models.enums import ServiceName
 from shared_models.errors import (
     InvalidRequest,
@@ -257,7 +259,9 @@ async def serve(
         "timeout_keep_alive": 75,
         "backlog": 2048,
     }
-    server = _Server(uvicorn.Config(app, host=settings.host, port=settings.port, **options))
+    if settings.faults_dir:
+        faults.arm(Path(settings.faults_dir))
+    server = _Server(uvicorn.Config(faults.around(app), host=settings.host, port=settings.port, **options))
     if operations is None or metrics_port == 0:
         await server.serve()
         return

@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from shared_models import faults
 from shared_models.logging import get_logger
 
 from servicenow_mcp.backend import Backend, Order
@@ -84,7 +85,10 @@ class OrderBook:
         """Order, and after a failure look whether it took effect before ordering again."""
         for attempt in range(1, ORDER_ATTEMPTS + 1):
             try:
-                return await self.backend.order(order.variables(), order.person)
+                await faults.fault("servicenow_mcp.order.before_send", order.intent)
+                placed = await self.backend.order(order.variables(), order.person)
+                await faults.fault("servicenow_mcp.order.sent", order.intent)
+                return placed
             except ServiceNowFault as fault:
                 is_unknown = fault.effect is Effect.UNKNOWN
                 may_still_come = is_unknown and fault.may_still_run

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from shared_models.enums import IntegrationType, ServiceName
 from shared_models.errors import MalformedBody, ServiceError
 from shared_models.events import CloudEvent, EventType, parse_http
+from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentResponse, DeliveryReport, RequestProcessing
 
@@ -43,7 +44,9 @@ async def take_event(request: Request, _caller: SenderDep, parts: PartsDep) -> R
     """A CloudEvent 1.0, in binary or structured mode."""
     try:
         event = parse_http(dict(request.headers), await request.body())
+        await fault("request_manager.event.before_commit", event.subject)
         await _take(parts, event)
+        await fault("request_manager.event.committed", event.subject)
     except ServiceError as exc:
         status = 503 if exc.retryable or exc.status >= 500 else 400
         log.warning("event_not_taken", code=exc.code, status=status)
