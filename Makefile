@@ -25,7 +25,7 @@ endif
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
 
-up: sync ## Start everything on this machine; Ctrl-C ends it (options: ARGS="--free-ports")
+up: sync ## Start everything on this machine; Ctrl-C ends it (EVENTING_ENABLED=true: over a broker; ARGS="--free-ports")
 	@exec $(BIN)/python -m local_stack up $(ARGS)
 
 reset: sync ## End what is left of earlier runs and delete all local data

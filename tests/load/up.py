@@ -18,7 +18,10 @@ READY = re.compile(r"Ready after ([\d.]+) s")
 READY_WITHIN_S = 180.0
 STOP_GRACE_S = 40.0
 # A database or model of somebody's own is not what is measured, and must not be written to.
-CHOICES_OF_THE_USER = ("DATABASE_URL", "PGHOST", "PGSERVICE", "LLM_URL", "LLAMA_STACK_URL", "LLAMA_STACK_MODEL")
+CHOICES_OF_THE_USER = (
+    *("DATABASE_URL", "PGHOST", "PGSERVICE", "LLM_URL", "LLAMA_STACK_URL", "LLAMA_STACK_MODEL"),
+    *("EVENTING_ENABLED", "BROKER_URL"),
+)
 POLL_S = 0.1
 
 

@@ -21,7 +21,10 @@ READY_WITHIN_S = 240.0
 END_WITHIN_S = 90.0
 POLL_S = 0.05
 # What a developer's own environment may hold must not reach a stack under test.
-FOREIGN = ("DATABASE_URL", "PGHOST", "PGSERVICE", "LLAMA_STACK_URL", "LLAMA_STACK_MODEL", "LLM_URL", "LLM_MODEL", "CI")
+FOREIGN = (
+    *("DATABASE_URL", "PGHOST", "PGSERVICE", "LLAMA_STACK_URL", "LLAMA_STACK_MODEL", "LLM_URL", "LLM_MODEL"),
+    *("EVENTING_ENABLED", "BROKER_URL", "K_SINK", "CI"),
+)
 
 
 @dataclass

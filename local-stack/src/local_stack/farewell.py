@@ -20,6 +20,7 @@ def farewell(wiring: Wiring, access: Access, *, ready_s: float) -> str:
         "agent-service": f"http://127.0.0.1:{wiring.ports.agent_service}",
         "integration-dispatcher": f"http://127.0.0.1:{wiring.ports.integration_dispatcher}",
         "model": f"{wiring.model.model} at {wiring.model.url}",
+        "messages": _way(wiring),
         "ServiceNow stand-in": f"http://127.0.0.1:{wiring.ports.servicenow}",
         "logs": str(wiring.state_dir / "logs"),
         "token": f"{access.token} ({employee().name}; an operator's is in {wiring.state_dir / 'env'})",
@@ -27,3 +28,10 @@ def farewell(wiring: Wiring, access: Access, *, ready_s: float) -> str:
     lines = [f"Ready after {ready_s:.1f} s. Ctrl-C ends everything.", ""]
     lines += [f"  {name:<23}{place}" for name, place in places.items()]
     return "\n".join([*lines, "", "Try it:", "", f"  {curl}", ""])
+
+
+def _way(wiring: Wiring) -> str:
+    if wiring.broker is None:
+        return "by direct HTTP"
+    what = "the local broker, a stand-in for Knative's" if wiring.broker.is_ours else "the broker of BROKER_URL"
+    return f"as events through {what}, at {wiring.broker.url}"

@@ -22,7 +22,7 @@ from local_stack.screen import Screen
 from local_stack.settings import UpSettings, inherited_environment
 from local_stack.state import RunFile, load_secrets, take_run_lock
 from local_stack.stopping import StopRequested, StopSignals
-from local_stack.wiring import Ports, Wiring, check_ports, choose_model
+from local_stack.wiring import Ports, Wiring, check_ports, choose_broker, choose_model
 
 READY_TIMEOUT_S = 180.0
 POLL_S = 0.05
@@ -88,6 +88,8 @@ class Runner:
         others = [demo_rules, self._launch(wiring.servicenow()), self._launch(wiring.servicenow_mcp())]
         wiring = replace(wiring, database_url=wiring.database_url or self._start_postgres())
         self._migrate(wiring)
+        if wiring.has_own_broker:
+            others.append(self._launch(wiring.local_broker()))
         others += [self._launch(program) for program in (wiring.integration_dispatcher(), wiring.request_manager())]
         # agent-service calls all that is around it once while it starts, so that the first person does not wait. It has
         # some seconds of patience, but a model server needs more.
@@ -107,8 +109,10 @@ class Runner:
         url = external_url(self._settings, inherited_environment())
         if url:
             self._check_database(url)
-        wiring = Wiring(ports, load_secrets(self._folder), model, self._folder, url or "")
-        check_ports(ports, unused=() if self._has_model_server(wiring) else ("ogx",))
+        broker = choose_broker(self._settings, ports)
+        wiring = Wiring(ports, load_secrets(self._folder), model, self._folder, url or "", broker)
+        is_used = {"ogx": self._has_model_server(wiring), "broker": wiring.has_own_broker}
+        check_ports(ports, unused=[name for name, used in is_used.items() if not used])
         return wiring
 
     def _check_database(self, url: str) -> None:

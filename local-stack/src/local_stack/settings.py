@@ -33,10 +33,14 @@ class UpSettings(BaseSettings):
     llm_model: str = ""
     llm_api_key: SecretStr = SecretStr("")
 
+    eventing_enabled: bool = False
+    broker_url: str = Field(default="", description="with eventing: this broker instead of the local one")
+
     request_manager_port: int = Field(default=8080, gt=0, le=65535)
     agent_service_port: int = Field(default=8081, gt=0, le=65535)
     integration_dispatcher_port: int = Field(default=8082, gt=0, le=65535)
     servicenow_mcp_port: int = Field(default=8090, gt=0, le=65535)
+    broker_port: int = Field(default=8085, gt=0, le=65535)
     demo_rules_port: int = Field(default=8086, gt=0, le=65535)
     servicenow_port: int = Field(default=8087, gt=0, le=65535)
     ogx_port: int = Field(default=8321, gt=0, le=65535)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from local_stack import model_server
 from local_stack.model_server import Kind, Upstream
@@ -18,6 +19,7 @@ from local_stack.state import Secrets
 DEMO_MODEL = "demo-rules"
 EMBEDDINGS_MODEL = "use-multilingual-v3"
 AGENTS_FOLDER = REPOSITORY / "agent-service" / "agents"
+BROKER_PATH = "/default/self-service-agent"
 KNOWLEDGE_FOLDER = REPOSITORY / "agent-service" / "knowledge"
 
 
@@ -29,6 +31,7 @@ class Ports:
     agent_service: int
     integration_dispatcher: int
     servicenow_mcp: int
+    broker: int
     demo_rules: int
     servicenow: int
     ogx: int
@@ -43,6 +46,7 @@ class Ports:
             agent_service=settings.agent_service_port,
             integration_dispatcher=settings.integration_dispatcher_port,
             servicenow_mcp=settings.servicenow_mcp_port,
+            broker=settings.broker_port,
             demo_rules=settings.demo_rules_port,
             servicenow=settings.servicenow_port,
             ogx=settings.ogx_port,
@@ -86,14 +90,38 @@ def choose_model(settings: UpSettings, ports: Ports) -> ModelChoice:
 
 
 @dataclass(frozen=True)
+class BrokerChoice:
+    """The broker that events are sent to, by its ingress `url`; `is_ours`: it is the local one, part of the stack."""
+
+    url: str
+    is_ours: bool
+
+
+def choose_broker(settings: UpSettings, ports: Ports) -> BrokerChoice | None:
+    """With EVENTING_ENABLED=true BROKER_URL, else the local broker; None: direct HTTP. Raises LaunchProblem for no URL."""
+    if not settings.eventing_enabled:
+        return None
+    if not settings.broker_url:
+        return BrokerChoice(f"http://127.0.0.1:{ports.broker}{BROKER_PATH}", is_ours=True)
+    address = urlsplit(settings.broker_url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise LaunchProblem(
+            "BROKER_URL is no http address: set it to the broker's ingress, http://host/namespace/broker, "
+            "or unset it to use the local broker"
+        )
+    return BrokerChoice(settings.broker_url, is_ours=False)
+
+
+@dataclass(frozen=True)
 class Wiring:
-    """The programs of one run. Methods build them; nothing is started here."""
+    """The programs of one run. Methods build them; nothing is started here. `broker` None: direct HTTP."""
 
     ports: Ports
     secrets: Secrets
     model: ModelChoice
     state_dir: Path
     database_url: str
+    broker: BrokerChoice | None = None
 
     def demo_rules(self) -> Program:
         """The stand-in model; also the embeddings, whatever model answers."""
@@ -125,6 +153,17 @@ class Wiring:
             "IDENTITY_PUBLIC_KEY": self.secrets.identity_public_key,
         }
         return self._python("ServiceNow MCP", "servicenow_mcp", self.ports.servicenow_mcp, env)
+
+    @property
+    def has_own_broker(self) -> bool:
+        return self.broker is not None and self.broker.is_ours
+
+    def local_broker(self) -> Program:
+        """The stand-in for Knative's broker; only with eventing, and where BROKER_URL names no other."""
+        if not self.has_own_broker:
+            raise LaunchProblem("Direct HTTP, or another broker at BROKER_URL: no broker of our own")
+        env = {"SERVICE_TOKEN_KEY": self.secrets.service_token_key} | self._neighbours()
+        return self._python("broker", "local_stack.broker", self.ports.broker, env)
 
     def request_manager(self) -> Program:
         return self._python(
@@ -161,8 +200,13 @@ class Wiring:
             "DATABASE_ROLE": f"ssa_{name}",
             "METRICS_PORT": str(getattr(self.ports, f"{name}_metrics")),
             "SERVICE_TOKEN_KEY": self.secrets.service_token_key,
-            "EVENTING_ENABLED": "false",
+            "EVENTING_ENABLED": "true" if self.broker else "false",
+            "BROKER_URL": self.broker.url if self.broker else "",
             "EVENT_SINK_URL": "",
+        } | self._neighbours()
+
+    def _neighbours(self) -> dict[str, str]:
+        return {
             "REQUEST_MANAGER_URL": f"http://127.0.0.1:{self.ports.request_manager}",
             "AGENT_SERVICE_URL": f"http://127.0.0.1:{self.ports.agent_service}",
             "INTEGRATION_DISPATCHER_URL": f"http://127.0.0.1:{self.ports.integration_dispatcher}",

@@ -11,7 +11,7 @@ from local_stack.farewell import farewell
 from local_stack.problems import LaunchProblem
 from local_stack.settings import UpSettings
 from local_stack.state import Secrets
-from local_stack.wiring import Ports, Wiring, choose_model
+from local_stack.wiring import Ports, Wiring, choose_broker, choose_model
 
 
 def settings(**given: str) -> UpSettings:
@@ -20,11 +20,12 @@ def settings(**given: str) -> UpSettings:
 
 
 PORTS = Ports.of(settings())
+ACCESS = Access("http://127.0.0.1:8080", "tok_1", "tok_2")
 
 
-def wiring(tmp_path: Path) -> Wiring:
-    model = choose_model(settings(), PORTS)
-    return Wiring(PORTS, Secrets.generate(), model, tmp_path, "postgresql://u:hush@127.0.0.1/x")
+def wiring(tmp_path: Path, **given: str) -> Wiring:
+    model, broker = choose_model(settings(), PORTS), choose_broker(settings(**given), PORTS)
+    return Wiring(PORTS, Secrets.generate(), model, tmp_path, "postgresql://u:hush@127.0.0.1/x", broker)
 
 
 def test_without_a_model_demo_rules_answers_behind_ogx() -> None:
@@ -53,6 +54,45 @@ def test_an_own_llama_stack_needs_no_ogx() -> None:
 def test_an_address_without_a_model_name_is_refused_with_the_fix(variable: str, missing: str) -> None:
     with pytest.raises(LaunchProblem, match=f"set {missing}"):
         choose_model(settings(**{variable: "http://stack.example"}), PORTS)
+
+
+def told(programs: Wiring) -> set[tuple[str, str]]:
+    """What the services are told about the way of their messages."""
+    return {(each.env["EVENTING_ENABLED"], each.env["BROKER_URL"]) for each in programs.services()}
+
+
+def test_without_eventing_no_service_hears_of_a_broker(tmp_path: Path) -> None:
+    direct = wiring(tmp_path, broker_url="http://broker.example/ns/default")
+    assert told(direct) == {("false", "")}
+    assert "by direct HTTP" in farewell(direct, ACCESS, ready_s=1)
+    with pytest.raises(LaunchProblem, match="no broker of our own"):
+        direct.local_broker()
+
+
+def test_with_eventing_every_service_sends_to_the_local_broker_which_knows_their_addresses(tmp_path: Path) -> None:
+    eventing = wiring(tmp_path, eventing_enabled="true")
+    ingress = f"http://127.0.0.1:{PORTS.broker}/default/self-service-agent"
+    assert told(eventing) == {("true", ingress)}
+    broker, services = eventing.local_broker(), eventing.services()
+    assert (broker.url, broker.ready_path) == (f"http://127.0.0.1:{PORTS.broker}", "/readyz")
+    for each in services:
+        assert broker.env[each.name.upper().replace("-", "_") + "_URL"] == each.url
+        assert broker.env["SERVICE_TOKEN_KEY"] == each.env["SERVICE_TOKEN_KEY"]
+    assert f"stand-in for Knative's, at {ingress}" in farewell(eventing, ACCESS, ready_s=1)
+
+
+def test_with_eventing_and_an_own_broker_none_of_ours_is_started(tmp_path: Path) -> None:
+    url = "https://broker.example/ns/default"
+    eventing = wiring(tmp_path, eventing_enabled="true", broker_url=url)
+    assert told(eventing) == {("true", url)}
+    assert not eventing.has_own_broker
+    assert url in farewell(eventing, ACCESS, ready_s=1)
+
+
+@pytest.mark.parametrize("url", ["broker.example", "kafka://broker.example:9092", "http:///ns/default"])
+def test_a_broker_without_an_http_address_is_refused_with_the_fix(url: str) -> None:
+    with pytest.raises(LaunchProblem, match="set it to the broker's ingress"):
+        choose_broker(settings(eventing_enabled="true", broker_url=url), PORTS)
 
 
 def test_free_ports_are_all_different() -> None:
@@ -87,8 +127,7 @@ def test_each_service_has_its_own_database_role_and_no_program_shows_its_environ
 
 
 def test_the_curl_line_is_one_that_a_shell_understands(tmp_path: Path) -> None:
-    access = Access("http://127.0.0.1:8080", "tok_1", "tok_2")
-    text = farewell(wiring(tmp_path), access, ready_s=3.21)
+    text = farewell(wiring(tmp_path), ACCESS, ready_s=3.21)
     line = next(line for line in text.splitlines() if line.strip().startswith("curl"))
     words = shlex.split(line)
     assert words[2] == "http://127.0.0.1:8080/api/v1/requests/cli"
