@@ -25,7 +25,9 @@ from shared_clients.http import create_http
 from shared_models.database import asyncpg_url
 from shared_models.schemas import RequestResult
 
-from tests.support.system import System, encoder, running_system
+from tests.support.encoding import encoder
+from tests.support.running_system import running_system
+from tests.support.system import System
 from tests.support.talks import start_refresh, to_ticket
 
 __all__ = ["encoder"]

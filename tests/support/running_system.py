@@ -1,0 +1,162 @@
+"""The whole product in one process: three services, MCP server, ServiceNow stand-in and a model, on real loopback ports."""
+
+import asyncio
+import base64
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from agent_service.app import create_app as create_agent_service
+from agent_service.settings import Settings as AgentServiceSettings
+from integration_dispatcher.app import create_app as create_dispatcher
+from integration_dispatcher.settings import Settings as DispatcherSettings
+from local_stack.demo_rules.app import create_app as create_demo_rules
+from local_stack.demo_rules.embeddings import Encoder
+from local_stack.servicenow.app import Standin
+from local_stack.servicenow.app import create_app as create_servicenow
+from local_stack.servicenow.catalogue import shipped_catalogue
+from local_stack.servicenow.settings import StandinSettings
+from pydantic import SecretStr
+from request_manager.app import create_app as create_request_manager
+from request_manager.settings import RequestManagerSettings
+from servicenow_mcp.app import create_app as create_servicenow_mcp
+from servicenow_mcp.settings import Settings as ServiceNowMcpSettings
+from shared_clients.http import create_http
+from shared_models.settings import Profile
+from shared_models.tokens import new_identity_key_pair
+
+from tests.support.model import ModelServer
+from tests.support.servers import free_socket, serving, serving_all
+from tests.support.system import REPOSITORY, Json, System
+from tests.support.waiting import eventually
+from tests.support.webhook import WebhookReceiver
+
+MODES = ("direct",)
+SERVICENOW_KEY = "a-key-of-the-stand-in"
+
+
+@dataclass
+class Part:
+    """A program of the system and where it listens."""
+
+    url: str
+    sock: socket.socket
+
+
+def _common(name: str, database_url: str, urls: dict[str, str], key: str) -> Json:
+    return {
+        "profile": Profile.LOCAL,
+        "database_url": SecretStr(database_url),
+        "database_role": f"ssa_{name}",
+        "service_token_key": SecretStr(key),
+        "request_manager_url": urls["request_manager"],
+        "agent_service_url": urls["agent_service"],
+        "integration_dispatcher_url": urls["integration_dispatcher"],
+    }
+
+
+@pytest.fixture(params=MODES)
+async def system(informed_database_url: str, encoder: Encoder, tmp_path: Path) -> AsyncIterator[System]:
+    async with running_system(informed_database_url, encoder, tmp_path) as system:
+        yield system
+
+
+@asynccontextmanager
+async def running_system(
+    database_url: str, encoder: Encoder, folder: Path, **agent_service: Any
+) -> AsyncIterator[System]:
+    """The whole product on a migrated database. `agent_service`: settings of it that are to be others than usual."""
+    parts = {
+        name: Part(url, sock)
+        for name in (
+            "request_manager",
+            "agent_service",
+            "integration_dispatcher",
+            "servicenow_mcp",
+            "servicenow",
+            "model",
+            "embeddings",
+            "webhook",
+        )
+        for sock, url in [free_socket()]
+    }
+    urls = {name: part.url for name, part in parts.items()}
+    key = secrets.token_hex(32)
+    signing_key, public_key = new_identity_key_pair()
+    model, webhook = ModelServer(), WebhookReceiver()
+    standin = Standin(folder / "servicenow", StandinSettings(api_key=SecretStr(SERVICENOW_KEY)))
+    mcp_settings = ServiceNowMcpSettings(
+        profile=Profile.LOCAL,
+        servicenow_instance_url=urls["servicenow"],
+        servicenow_api_key=SecretStr(SERVICENOW_KEY),
+        servicenow_laptop_refresh_id=shipped_catalogue().item.sys_id,
+        servicenow_timeout=2.0,
+        identity_public_key=public_key,
+    )
+    usual = _common("agent_service", database_url, urls, key) | {
+        "llama_stack_url": urls["model"],
+        "embeddings_url": urls["embeddings"] + "/v1",
+        "identity_signing_key": SecretStr(signing_key),
+        "mcp_servers": {"servicenow": urls["servicenow_mcp"] + "/mcp"},
+        "agents_dir": REPOSITORY / "agent-service" / "agents",
+        "knowledge_dir": REPOSITORY / "agent-service" / "knowledge",
+    }
+    agent_settings = AgentServiceSettings(**(usual | agent_service))
+    dispatcher_settings = DispatcherSettings(
+        **_common("integration_dispatcher", database_url, urls, key),
+        secrets_key=SecretStr(base64.b64encode(os.urandom(32)).decode()),
+        webhook_allowed_networks="127.0.0.0/8",
+        webhook_timeout_s=1.0,
+    )
+    manager_settings = RequestManagerSettings(**_common("request_manager", database_url, urls, key))
+    async with AsyncExitStack() as stack:
+        http = create_http()
+        stack.push_async_callback(http.aclose)
+        around = {
+            "model": model.app(),
+            "webhook": webhook.app(),
+            "embeddings": create_demo_rules(encoder),
+            "servicenow": create_servicenow(standin),
+        }
+        await stack.enter_async_context(serving_all([(app, parts[name].sock) for name, app in around.items()]))
+        tool_server = await stack.enter_async_context(AsyncExitStack())
+        mcp = create_servicenow_mcp(mcp_settings)
+        await tool_server.enter_async_context(serving(mcp, parts["servicenow_mcp"].sock))
+        apps = {
+            "integration_dispatcher": create_dispatcher(dispatcher_settings),
+            "agent_service": create_agent_service(agent_settings),
+            "request_manager": create_request_manager(manager_settings),
+        }
+        for name, app in apps.items():
+            await stack.enter_async_context(serving(app, parts[name].sock))
+        system = System(
+            url=urls["request_manager"],
+            database_url=database_url,
+            http=http,
+            model=model,
+            standin=standin,
+            webhook=webhook,
+            webhook_url=urls["webhook"] + "/hook",
+            tool_server=tool_server,
+            apps=apps,
+            urls=urls,
+            service_token_key=key,
+        )
+        await _ready(http, [urls[name] for name in ("request_manager", "agent_service", "integration_dispatcher")])
+        yield system
+        model.release()
+
+
+async def _ready(http: httpx.AsyncClient, services: list[str]) -> None:
+    async def all_ready() -> bool:
+        replies = await asyncio.gather(*(http.get(url + "/readyz") for url in services))
+        return all(reply.status_code == 200 for reply in replies)
+
+    await eventually(all_ready, within_s=30)
