@@ -12,6 +12,7 @@ from shared_clients.events import EventSinkClient
 from shared_clients.http import ServiceClient, create_http
 from shared_clients.integration_dispatcher import IntegrationDispatcherClient
 from shared_models import web
+from shared_models.batching import Batcher
 from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
 from shared_models.events import EventBuilder
@@ -35,7 +36,7 @@ from request_manager.relay import Relay
 from request_manager.routes import accounts, events, passed_on, requests, results, sessions, streams
 from request_manager.settings import RequestManagerSettings
 from request_manager.store import upkeep
-from request_manager.store.accept import REQUESTS_QUEUE
+from request_manager.store.accept import REQUESTS_QUEUE, accept
 from request_manager.store.requests import ENDS_QUEUE, RESPONSES_QUEUE, ended_results
 from request_manager.strategy import CommunicationStrategy, DirectHttpStrategy, EventingStrategy
 from request_manager.streams import RequestStreams
@@ -133,6 +134,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         wake_others=wake_others,
         tell_ended=tell_ended,
         worker_id=worker_id,
+        accepts=Batcher(lambda asked: accept(database, asked, settings.limits, worker=requests_queue.lease())),
         turns=Turns(),
         pace=Pace(requests_queue.hand_off),
     )

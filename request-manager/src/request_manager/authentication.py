@@ -10,6 +10,7 @@ from uuid import UUID
 
 import jwt
 from shared_models.api import UserView
+from shared_models.batching import Batcher
 from shared_models.database import Database
 from shared_models.enums import CallerKind
 from shared_models.errors import NotAllowed, NotAuthenticated
@@ -82,6 +83,7 @@ class Authenticator:
         self._oidc = oidc
         self._clock = clock
         self._known: dict[bytes, _Remembered] = {}
+        self._find_key = Batcher[str, people.StoredKey | None](lambda prefixes: people.find_keys(database, prefixes))
 
     async def caller(self, credential: str) -> Caller:
         """The verified caller. Raises NotAuthenticated, Unavailable; NotAllowed for an account without usable e-mail."""
@@ -121,7 +123,7 @@ class Authenticator:
 
     async def _by_api_key(self, key: str) -> _Remembered:
         split = split_api_key(key)
-        stored = await people.find_key(self._database, split.prefix) if split is not None else None
+        stored = await self._find_key(split.prefix) if split is not None else None
         if split is None or stored is None or not hmac.compare_digest(stored.key_hash, split.digest):
             raise InvalidToken("unknown key")
         now = datetime.now(UTC)

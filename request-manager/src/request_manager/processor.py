@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
+from shared_models.batching import Batcher
 from shared_models.database import Database
 from shared_models.enums import RequestStatus
 from shared_models.errors import IdempotencyConflict, NotFound, ServiceError, SessionEnded, Unavailable
 from shared_models.faults import fault
-from shared_models.ids import new_id
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentResponse, NormalizedRequest
 from shared_models.telemetry import REQUEST_DURATION, REQUESTS
@@ -21,7 +21,7 @@ from request_manager.domain.normalizer import IncomingRequest
 from request_manager.domain.results import StoredResult
 from request_manager.pace import Pace
 from request_manager.store import requests as store
-from request_manager.store.accept import AcceptOutcome, Place, Verdict, accept
+from request_manager.store.accept import AcceptOutcome, Place, Verdict
 from request_manager.turns import Turns
 from request_manager.waiting import Waiting, within
 
@@ -45,8 +45,8 @@ class Accepted:
 class UnifiedRequestProcessor:
     """`requests` hands over to agent-service, `responses` announces ends to the dispatcher.
 
-    `turns`: one accept per person at a time. The statement locks the person's row, so more would only wait inside the
-    database, on the connections that everybody else needs."""
+    `accepts` joins requests of the same moment into one statement, whose requests must be of different people: hence
+    `turns`, one accept per person at a time."""
 
     database: Database
     limits: Limits
@@ -56,6 +56,7 @@ class UnifiedRequestProcessor:
     wake_others: Notifier
     tell_ended: Notifier
     worker_id: str
+    accepts: Batcher[IncomingRequest, AcceptOutcome]
     turns: Turns
     pace: Pace
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -65,15 +66,14 @@ class UnifiedRequestProcessor:
 
         `is_awaited`: the caller waits for the answer. Raises IdempotencyConflict, NotFound, SessionEnded, TooManyRequests, Unavailable."""
         async with self.turns.of(request.user_id):
-            worker = self.requests.lease()
             await fault("request_manager.accept.before_commit", request.request_id)
-            outcome = await accept(self.database, request, self.limits, new_session_id=new_id(), worker=worker)
+            outcome = await self.accepts(request)
         await fault("request_manager.accept.committed", request.request_id)
         headers = {}
         if outcome.load is not None:
             headers = limit_rules.headers(self.limits, outcome.load, self.now())
         if outcome.place is not None:
-            self._hand_off(request, outcome.place, worker, is_awaited=is_awaited)
+            self._hand_off(request, outcome.place, is_awaited=is_awaited)
             return Accepted(request.request_id, outcome.place.session_id, RequestStatus.ACCEPTED, headers)
         if outcome.repeat is None:
             raise self._refusal(request, outcome)
@@ -130,7 +130,7 @@ class UnifiedRequestProcessor:
         REQUEST_DURATION.labels(integration, status).observe((result.processing_time_ms or 0) / 1000)
         log.info("request_ended", request_id=str(result.request_id), status=status, ms=result.processing_time_ms)
 
-    def _hand_off(self, request: IncomingRequest, place: Place, worker: str | None, *, is_awaited: bool) -> None:
+    def _hand_off(self, request: IncomingRequest, place: Place, *, is_awaited: bool) -> None:
         """Run the new row here if it is leased to us. Behind another row of its lane nobody can take it yet."""
         if place.item is not None:
             item = replace(place.item, payload={REQUEST_KEY: _placed(request, place)})
@@ -138,7 +138,7 @@ class UnifiedRequestProcessor:
                 self.requests.hand_off(item)
             else:
                 self.pace.accepted(item)
-        elif worker is None:
+        elif place.is_for_others:
             self.wake_others.notify(self.requests.name)
 
     def _refusal(self, request: IncomingRequest, outcome: AcceptOutcome) -> ServiceError:

@@ -50,7 +50,7 @@ async def _statements(parts: Parts) -> None:
         created_at=now,
         deadline_at=now,
     )
-    await accept(database, request, parts.processor.limits, new_session_id=new_id(), worker=None)
+    await accept(database, [request], parts.processor.limits, worker=None)
     answer = AgentResponse(
         request_id=request.request_id,
         session_id=new_id(),
@@ -65,7 +65,7 @@ async def _statements(parts: Parts) -> None:
     )
     await store.complete_request(database, answer, announce=False, worker=None, item=None, owner="")
     await store.result(database, request.request_id)
-    await people.find_key(database, NOBODY)
+    await people.find_keys(database, [NOBODY])
 
 
 async def _routes(app: FastAPI) -> None:

@@ -10,8 +10,8 @@ def enqueue(name: str, source: str) -> str:
     """CTEs `name_lane` and `name` that queue the rows of CTE `source`.
 
     `source` has the columns queue, key (null: no order), seq (null: next of the lane), ref, payload (jsonb), worker (who
-    runs it at once; null: whoever claims it); at most one row per (queue, key). `name` returns id, queue, key, seq, claim,
-    leased_by: a row with leased_by = worker is already claimed and must be handed off to the own queue."""
+    runs it at once; null: whoever claims it); at most one row per (queue, key). `name` returns id, queue, key, seq, ref,
+    claim, leased_by: a row with leased_by = worker is already claimed and must be handed off to the own queue."""
     return f"""
 {name}_lane as (
   insert into lanes (queue, key, pending, next_seq, leased_by)
@@ -28,7 +28,7 @@ def enqueue(name: str, source: str) -> str:
          case when s.key is null or l.is_first then s.worker end,
          case when s.worker is not null and (s.key is null or l.is_first) then 1 else 0 end
   from {source} s left join {name}_lane l on l.queue = s.queue and l.key = s.key
-  returning id, queue, key, seq, claim, leased_by
+  returning id, queue, key, seq, ref, claim, leased_by
 )"""
 
 

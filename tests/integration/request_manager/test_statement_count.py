@@ -4,12 +4,12 @@ from collections import Counter
 
 import asyncpg
 from request_manager.store.accept import ACCEPT
-from request_manager.store.people import KEY
+from request_manager.store.people import KEYS_BY_PREFIX
 from request_manager.store.requests import COMPLETE
 
 from tests.support.request_manager import Replica, Someone, Stage
 
-HOT = {"accept": ACCEPT, "complete": COMPLETE, "key": KEY}
+HOT = {"accept": ACCEPT, "complete": COMPLETE, "key": KEYS_BY_PREFIX}
 BACKGROUND = (
     "skip locked",
     "insert into workers",

@@ -1,5 +1,6 @@
 """Statements about people, their identities elsewhere, and API keys."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -52,11 +53,11 @@ where i.issuer = $1 and i.external_id = $2
 
 PERSON = "select user_id, email, name, role from users where user_id = $1"
 
-KEY = """
-select k.key_id, k.key_hash, k.kind, k.scopes, k.acts_for, k.acts_for_everyone, k.expires_at, k.revoked_at,
+KEYS_BY_PREFIX = """
+select k.prefix, k.key_id, k.key_hash, k.kind, k.scopes, k.acts_for, k.acts_for_everyone, k.expires_at, k.revoked_at,
        u.user_id, u.email, u.name, u.role
 from api_keys k join users u on u.user_id = k.user_id
-where k.prefix = $1
+where k.prefix = any($1::text[])
 """
 
 ADD_KEY = """
@@ -127,10 +128,13 @@ async def person(database: Database, user_id: UUID) -> UserView | None:
     return _person(row) if row is not None else None
 
 
-async def find_key(database: Database, prefix: str) -> StoredKey | None:
-    row = await database.fetchrow(KEY, prefix)
-    if row is None:
-        return None
+async def find_keys(database: Database, prefixes: Sequence[str]) -> list[StoredKey | None]:
+    """The key of each prefix, in their order."""
+    found = {row["prefix"]: _stored_key(row) for row in await database.fetch(KEYS_BY_PREFIX, prefixes)}
+    return [found.get(prefix) for prefix in prefixes]
+
+
+def _stored_key(row: asyncpg.Record) -> StoredKey:
     return StoredKey(
         key_id=row["key_id"],
         key_hash=row["key_hash"],
