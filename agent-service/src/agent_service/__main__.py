@@ -4,6 +4,7 @@ import sys
 
 from shared_models.enums import ServiceName
 from shared_models.logging import configure_logging
+from shared_models.settings import read_settings
 from shared_models.telemetry import configure_tracing
 from shared_models.web import run
 
@@ -13,8 +14,8 @@ from agent_service.settings import Settings
 
 
 def main() -> int:
-    settings = Settings()
     name = ServiceName.AGENT_SERVICE.value
+    settings = read_settings(Settings, name)
     configure_logging(name, level=settings.log_level, log_format=settings.log_format)
     configure_tracing(name, settings.otel_exporter_otlp_endpoint)
     try:

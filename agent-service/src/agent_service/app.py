@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
 
 import httpx
 from fastapi import FastAPI
-from shared_clients.events import EventSinkClient
-from shared_clients.http import ServiceClient, create_http
+from shared_clients.events import EventSinkClient, event_sink
+from shared_clients.http import create_http
 from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable, UpstreamRejected
@@ -119,8 +118,7 @@ async def started(
     notifiers = Notifier(database), Notifier(database, RUN_NEWS)
     for notifier in notifiers:
         stack.push_async_callback(notifier.close)
-    sink = EventSinkClient(sink_client(settings, client, tokens), settings.sink_url)
-    parts = build(settings, database, tokens, worker, outside, notifiers, sink)
+    parts = build(settings, database, tokens, worker, outside, notifiers, event_sink(client, settings, tokens))
     await warm_statements(database, worker.id)
     parts.processor.waiters.start()
     stack.push_async_callback(parts.processor.waiters.close)
@@ -174,13 +172,6 @@ async def real_outside(
     )
     has_copies = settings.llama_stack_sessions is ServerSessions.SERVER
     return Outside(catalogue, llama_stack, tools, knowledge, llama_stack if has_copies else None)
-
-
-def sink_client(settings: Settings, client: httpx.AsyncClient, tokens: ServiceTokens) -> ServiceClient:
-    address = urlsplit(settings.sink_url)
-    return ServiceClient(
-        client, f"{address.scheme}://{address.netloc}", lambda: tokens.make(ServiceName.REQUEST_MANAGER)
-    )
 
 
 def build(

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
-from shared_clients.events import EventSinkClient
-from shared_clients.http import ServiceClient, create_http
+from shared_clients.events import EventSinkClient, event_sink
+from shared_clients.http import create_http
 from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable
@@ -102,7 +101,7 @@ async def started(
             database,
             worker,
             GuardedHttp(settings.address_policy, lookup, timeout_s=settings.webhook_timeout_s),
-            sink(settings, client, tokens),
+            event_sink(client, settings, tokens),
         )
         stack.push_async_callback(parts.queues.notifier.close)
         await warm(database)
@@ -116,13 +115,6 @@ async def started(
         sweeper = asyncio.create_task(sweep_for_ever(parts, settings.delivery_sweep_every_s), name="sweep")
         stack.push_async_callback(stop_task, sweeper)
         yield parts
-
-
-def sink(settings: Settings, client: httpx.AsyncClient, tokens: ServiceTokens) -> EventSinkClient:
-    address = urlsplit(settings.sink_url)
-    origin = f"{address.scheme}://{address.netloc}"
-    service = ServiceClient(client, origin, lambda: tokens.make(ServiceName.REQUEST_MANAGER))
-    return EventSinkClient(service, settings.sink_url)
 
 
 def build(

@@ -2,6 +2,7 @@
 
 from shared_models.health import create_operations_app
 from shared_models.logging import configure_logging
+from shared_models.settings import read_settings
 from shared_models.telemetry import configure_tracing
 from shared_models.web import run
 
@@ -10,7 +11,7 @@ from request_manager.settings import RequestManagerSettings
 
 
 def main() -> None:
-    settings = RequestManagerSettings()
+    settings = read_settings(RequestManagerSettings, NAME.value)
     configure_logging(NAME.value, level=settings.log_level, log_format=settings.log_format)
     configure_tracing(NAME.value, settings.otel_exporter_otlp_endpoint)
     app = create_app(settings)

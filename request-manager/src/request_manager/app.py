@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from urllib.parse import urlsplit
 
 import httpx
 from fastapi import FastAPI
 from shared_clients.agent_service import AgentServiceClient
-from shared_clients.events import EventSinkClient
+from shared_clients.events import event_sink
 from shared_clients.http import ServiceClient, create_http
 from shared_clients.integration_dispatcher import IntegrationDispatcherClient
 from shared_models import web
@@ -17,6 +16,7 @@ from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
 from shared_models.events import EventBuilder
 from shared_models.health import Health
+from shared_models.jwks import JwksCache
 from shared_models.schema_version import is_current
 from shared_models.settings import Profile
 from shared_models.telemetry import DEAD_LETTERS, DEPTH, OLDEST_AGE
@@ -27,7 +27,6 @@ from shared_models.worker import Worker
 from request_manager.authentication import Authenticator, OidcVerifier
 from request_manager.domain.sign_in import SignInRules
 from request_manager.ends import Ends
-from request_manager.jwks import JwksCache
 from request_manager.openapi import describe
 from request_manager.pace import Pace
 from request_manager.parts import Parts
@@ -101,7 +100,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
     )
     strategy: CommunicationStrategy = DirectHttpStrategy(agents, dispatcher)
     if settings.eventing_enabled:
-        strategy = EventingStrategy(_broker(http, settings, tokens), EventBuilder(NAME))
+        strategy = EventingStrategy(event_sink(http, settings, tokens), EventBuilder(NAME))
     wake_others, tell_ended = Notifier(database), Notifier(database, ENDED_CHANNEL)
     patient = RetryPolicy(attempts=settings.handover_attempts, cap_s=HANDOVER_CAP_S)
     # The queues run what is built after them: the handlers look it up when they are called.
@@ -210,12 +209,6 @@ async def refresh_gauges(parts: Parts) -> None:
 
 def _client(http: httpx.AsyncClient, url: str, tokens: ServiceTokens, callee: ServiceName) -> ServiceClient:
     return ServiceClient(http, url, lambda: tokens.make(callee))
-
-
-def _broker(http: httpx.AsyncClient, settings: RequestManagerSettings, tokens: ServiceTokens) -> EventSinkClient:
-    parts = urlsplit(settings.broker_url)
-    client = ServiceClient(http, f"{parts.scheme}://{parts.netloc}", lambda: tokens.make(NAME))
-    return EventSinkClient(client, settings.broker_url)
 
 
 def _oidc(http: httpx.AsyncClient, settings: RequestManagerSettings) -> OidcVerifier | None:

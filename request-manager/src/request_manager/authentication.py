@@ -14,6 +14,7 @@ from shared_models.batching import Batcher
 from shared_models.database import Database
 from shared_models.enums import CallerKind
 from shared_models.errors import NotAllowed, NotAuthenticated
+from shared_models.jwks import JwksCache, verified_claims
 from shared_models.logging import get_logger
 from shared_models.schemas import Person
 from shared_models.tokens import LEEWAY_S, InvalidToken, ServiceTokens
@@ -21,7 +22,6 @@ from shared_models.tokens import LEEWAY_S, InvalidToken, ServiceTokens
 from request_manager.domain.api_keys import looks_like_api_key, split_api_key
 from request_manager.domain.callers import Caller, person_caller
 from request_manager.domain.sign_in import SignInRules, read_profile
-from request_manager.jwks import ALGORITHMS, JwksCache
 from request_manager.store import people
 
 REMEMBERED_S = 30.0
@@ -40,24 +40,7 @@ class OidcVerifier:
 
     async def claims(self, token: str) -> dict[str, object]:
         """The verified claims. Raises InvalidToken, Unavailable."""
-        try:
-            header = jwt.get_unverified_header(token)
-            key_id = header.get("kid")
-            key = await self.jwks.key(key_id if isinstance(key_id, str) else None)
-            if key is None or header.get("alg") not in ALGORITHMS or key.algorithm_name != header.get("alg"):
-                raise InvalidToken("no key for this token")
-            claims: dict[str, object] = jwt.decode(
-                token,
-                key.key,
-                algorithms=[key.algorithm_name],
-                audience=self.audience,
-                issuer=self.issuer,
-                leeway=LEEWAY_S,
-                options={"require": ["exp", "iss", "aud", "sub"]},
-            )
-        except (jwt.PyJWTError, ValueError, TypeError) as exc:
-            raise InvalidToken(str(exc)) from exc
-        return claims
+        return await verified_claims(token, self.jwks, issuer=self.issuer, audience=self.audience)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,11 @@
 
 from urllib.parse import urlsplit
 
+import httpx
+from shared_models.enums import ServiceName
 from shared_models.events import CloudEvent
+from shared_models.settings import ServiceSettings
+from shared_models.tokens import ServiceTokens
 
 from shared_clients.http import ServiceClient
 
@@ -18,3 +22,11 @@ class EventSinkClient:
         """Raises UpstreamUnavailable (send again later), UpstreamRejected (this event will never be taken)."""
         headers, body = event.to_binary()
         await self._client.call("POST", self._path, body=body, headers=headers, tries=1)
+
+
+def event_sink(http: httpx.AsyncClient, settings: ServiceSettings, tokens: ServiceTokens) -> EventSinkClient:
+    """The sink that the settings name, called with a token for whoever listens there."""
+    address = urlsplit(settings.sink_url)
+    audience = ServiceName.BROKER if settings.eventing_enabled else ServiceName.REQUEST_MANAGER
+    client = ServiceClient(http, f"{address.scheme}://{address.netloc}", lambda: tokens.make(audience))
+    return EventSinkClient(client, settings.sink_url)

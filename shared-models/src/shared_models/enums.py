@@ -92,6 +92,8 @@ class CallerKind(StrEnum):
 
 
 class ServiceName(StrEnum):
+    """Who carries a service token. The broker is a machine caller as well: it brings events, and is nobody's client otherwise."""
+
     REQUEST_MANAGER = "request-manager"
     AGENT_SERVICE = "agent-service"
     INTEGRATION_DISPATCHER = "integration-dispatcher"

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 import pytest
-from request_manager.jwks import FRESH_S, MAX_DOCUMENT_BYTES, MIN_REFETCH_S, JwksCache
 from shared_models.errors import Unavailable
+from shared_models.jwks import FRESH_S, MAX_DOCUMENT_BYTES, MIN_REFETCH_S, JwksCache
 
 from tests.support.oidc import SigningKey
 

@@ -1,6 +1,7 @@
-"""The issuer's public keys: cached, and looked up again for an unknown key id, but not at a stranger's pace.
+"""Tokens of an OpenID Connect issuer, checked against its public keys: cached, and looked up again for an unknown key id,
+but not at a stranger's pace.
 
-Source: RFC 7517 (JWK), OpenID Connect Discovery 1.0."""
+Source: RFC 7517 (JWK), RFC 7519 (JWT), OpenID Connect Discovery 1.0."""
 
 import asyncio
 import time
@@ -9,8 +10,10 @@ from collections.abc import Callable
 import httpx
 import jwt
 import orjson
+
 from shared_models.errors import Unavailable
 from shared_models.logging import get_logger
+from shared_models.tokens import LEEWAY_S, InvalidToken
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 MAX_DOCUMENT_BYTES = 512 * 1024
@@ -90,6 +93,28 @@ class JwksCache:
         if not isinstance(value, dict):
             raise TypeError("the document is no object")
         return value
+
+
+async def verified_claims(token: str, jwks: JwksCache, *, issuer: str, audience: str) -> dict[str, object]:
+    """The claims of a token that this issuer made for this audience and that has not run out. Raises InvalidToken, Unavailable."""
+    try:
+        header = jwt.get_unverified_header(token)
+        key_id = header.get("kid")
+        key = await jwks.key(key_id if isinstance(key_id, str) else None)
+        if key is None or header.get("alg") not in ALGORITHMS or key.algorithm_name != header.get("alg"):
+            raise InvalidToken("no key for this token")
+        claims: dict[str, object] = jwt.decode(
+            token,
+            key.key,
+            algorithms=[key.algorithm_name],
+            audience=audience,
+            issuer=issuer,
+            leeway=LEEWAY_S,
+            options={"require": ["exp", "iss", "aud", "sub"]},
+        )
+    except (jwt.PyJWTError, ValueError, TypeError) as exc:
+        raise InvalidToken(str(exc)) from exc
+    return claims
 
 
 def _signing_keys(document: dict[str, object]) -> dict[str, jwt.PyJWK]:
