@@ -232,10 +232,10 @@ def _headers(
     """People and tools are known to request-manager alone; the others hear of people from it."""
     manager = ServiceTokens(system.service_token_key, ServiceName.REQUEST_MANAGER)
     dispatcher = ServiceTokens(system.service_token_key, ServiceName.INTEGRATION_DISPATCHER)
-    stranger = ServiceTokens("another key " * 4, ServiceName.REQUEST_MANAGER)
+    broker = ServiceTokens(system.service_token_key, ServiceName.BROKER)
     found: dict[str, dict[str, dict[str, str]]] = {}
     for name, service in SERVICES.items():
-        tokens = {"tool": keys["tool"], "broker": stranger.make(service)}
+        tokens = {"tool": keys["tool"], "broker": broker.make(service)}
         for person, role in ROLES.items():
             who = people[person]
             roles = tuple(list(Role)[: list(Role).index(role) + 1])

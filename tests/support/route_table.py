@@ -51,12 +51,10 @@ def _walk(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
 
 
 def is_expected(row: Row, caller: str, status: int) -> bool:
-    """What a caller may see: inside anything but a refusal; outside 401, 403, or 404 for another person's thing.
-
-    How a broker proves itself is a matter of the mode: where it may call, it is not asked here."""
+    """What a caller may see: inside anything but a refusal; outside 401, 403, or 404 for another person's thing."""
     if row.allowed & {caller, "nobody"}:
-        return caller == "broker" or (status < 500 and status not in (401, 403, 404))
-    if caller in ("nobody", "provider", "broker"):
+        return status < 500 and status not in (401, 403, 404)
+    if caller in ("nobody", "provider"):
         return status == 401
     if row.own_objects and caller in ("other", "operator", "administrator"):
         return status == 404

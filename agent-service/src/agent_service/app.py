@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 from fastapi import FastAPI
-from shared_clients.events import EventSinkClient, event_sink
+from shared_clients.events import event_sink
 from shared_clients.http import create_http
 from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable, UpstreamRejected
+from shared_models.event_access import EventAccess
+from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.events import CloudEvent, EventBuilder
 from shared_models.faults import fault
 from shared_models.health import Health, create_operations_app
@@ -37,7 +39,7 @@ from agent_service.mirror import Mirror
 from agent_service.outside import Outside
 from agent_service.parts import Parts
 from agent_service.processor import AgentProcessor
-from agent_service.routes import agents, answers, events, runs, sessions
+from agent_service.routes import agents, answers, runs, sessions
 from agent_service.runner import Runner
 from agent_service.settings import ServerSessions, Settings
 from agent_service.store import intake
@@ -97,7 +99,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
             await warm_routes(app, settings.service_token_key.get_secret_value())
             yield
 
-    routers = [answers.router, events.router, runs.router, sessions.router, agents.router]
+    routers = [answers.router, events_router(), runs.router, sessions.router, agents.router]
     app = create_service_app(ServiceName.AGENT_SERVICE, health=health, routers=routers, lifespan=lifespan)
     app.state.operations = create_operations_app(health, refresh_gauges)
     return app
@@ -118,7 +120,7 @@ async def started(
     notifiers = Notifier(database), Notifier(database, RUN_NEWS)
     for notifier in notifiers:
         stack.push_async_callback(notifier.close)
-    parts = build(settings, database, tokens, worker, outside, notifiers, event_sink(client, settings, tokens))
+    parts = build(settings, database, tokens, worker, outside, notifiers, client)
     await warm_statements(database, worker.id)
     parts.processor.waiters.start()
     stack.push_async_callback(parts.processor.waiters.close)
@@ -181,10 +183,12 @@ def build(
     worker: Worker,
     outside: Outside,
     notifiers: tuple[Notifier, Notifier],
-    sink: EventSinkClient,
+    client: httpx.AsyncClient,
     now: Callable[[], datetime] = utc_now,
 ) -> Parts:
     work_news, run_news = notifiers
+    sink = event_sink(client, settings, tokens)
+    access = EventAccess(settings, tokens, client, ServiceName.REQUEST_MANAGER)
 
     async def send(item: WorkItem) -> None:
         try:
@@ -241,7 +245,8 @@ def build(
         answer_wait_s=settings.answer_wait_s,
         session_lifetime=timedelta(days=settings.session_days),
     )
-    return Parts(database, tokens, run_queue, events, outside, processor, ending, live, upkeep)
+    endpoint = EventEndpoint(ServiceName.AGENT_SERVICE, database, access, processor.take_event)
+    return Parts(database, tokens, run_queue, events, outside, processor, ending, live, upkeep, endpoint)
 
 
 def listen(settings: Settings, parts: Parts) -> Listener:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared_models.database import Database
+from shared_models.event_endpoint import EventEndpoint
 from shared_models.tokens import ServiceTokens
 from shared_models.work_queue import WorkQueue
 
@@ -24,3 +25,4 @@ class Parts:
     ending: Ending
     live: LiveRuns
     upkeep: Upkeep
+    event_endpoint: EventEndpoint

@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
+import orjson
 from shared_models.database import Database
-from shared_models.enums import RequestStatus
-from shared_models.errors import InvalidRequest, NotFound
+from shared_models.enums import RequestStatus, ServiceName
+from shared_models.errors import InvalidRequest, MalformedBody, NotFound
+from shared_models.event_data import data_of
+from shared_models.events import CloudEvent
 from shared_models.faults import fault
 from shared_models.schemas import AgentResponse, EndRun, NormalizedRequest, RunView
 from shared_models.work_queue import Notifier, WorkQueue
@@ -49,9 +52,15 @@ class AgentProcessor:
             except TimeoutError:
                 return None
 
-    async def take_event(self, request: NormalizedRequest, body: bytes) -> None:
-        """Take a request in, once; its end is told by event. Raises as `answer`."""
-        taken = await self._take(request, body, "event")
+    async def take_event(self, event: CloudEvent) -> None:
+        """`request.created`: take a request in, once; its end is told by event. Raises MalformedBody, InvalidRequest, Unavailable."""
+        request = data_of(event, ServiceName.AGENT_SERVICE)
+        if not isinstance(request, NormalizedRequest):
+            raise MalformedBody("Events of this type are not taken here.")
+        try:
+            taken = await self._take(request, orjson.dumps(event.data), "event")
+        except NotFound as exc:
+            raise MalformedBody("Its session belongs to another person.") from exc
         if taken.is_tombstone and taken.answer is not None:
             await self.ending.announce(AgentResponse.model_validate_json(taken.answer))
 

@@ -12,6 +12,8 @@ from shared_clients.http import create_http
 from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable
+from shared_models.event_access import EventAccess
+from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.health import Health, create_operations_app
 from shared_models.logging import get_logger
 from shared_models.schema_version import is_current
@@ -28,7 +30,6 @@ from integration_dispatcher.layers import Layers
 from integration_dispatcher.parts import Parts
 from integration_dispatcher.processor import DeliveryProcessor, Queues
 from integration_dispatcher.routes.deliveries import deliveries_router, history_router
-from integration_dispatcher.routes.events import events_router
 from integration_dispatcher.routes.integrations import defaults_router, user_integrations_router
 from integration_dispatcher.settings import Settings
 from integration_dispatcher.store import configs, deliveries, history, plans
@@ -71,7 +72,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
             yield
 
     routers = [
-        events_router(tokens),
+        events_router(),
         deliveries_router(tokens),
         history_router(tokens),
         user_integrations_router(tokens),
@@ -102,6 +103,7 @@ async def started(
             worker,
             GuardedHttp(settings.address_policy, lookup, timeout_s=settings.webhook_timeout_s),
             event_sink(client, settings, tokens),
+            EventAccess(settings, tokens, client, ServiceName.REQUEST_MANAGER),
         )
         stack.push_async_callback(parts.queues.notifier.close)
         await warm(database)
@@ -118,7 +120,12 @@ async def started(
 
 
 def build(
-    settings: Settings, database: Database, worker: Worker, guarded_http: GuardedHttp, sink: EventSinkClient
+    settings: Settings,
+    database: Database,
+    worker: Worker,
+    guarded_http: GuardedHttp,
+    sink: EventSinkClient,
+    access: EventAccess,
 ) -> Parts:
     async def keep_test_message(message: Message) -> None:
         await history.keep_test_message(database, message)
@@ -145,7 +152,8 @@ def build(
     )
     fallback_after_s = settings.delivery_fallback_after_s
     processor = DeliveryProcessor(database, layers, queues, sink, fallback_after_s=fallback_after_s)
-    return Parts(database, queues, processor, IntegrationConfigs(database, layers))
+    endpoint = EventEndpoint(ServiceName.INTEGRATION_DISPATCHER, database, access, processor.take_event)
+    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint)
 
 
 async def warm(database: Database) -> None:

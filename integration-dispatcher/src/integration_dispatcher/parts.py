@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 from shared_models.database import Database
+from shared_models.event_endpoint import EventEndpoint
 
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.processor import DeliveryProcessor, Queues
@@ -15,6 +16,7 @@ class Parts:
     queues: Queues
     processor: DeliveryProcessor
     configs: IntegrationConfigs
+    event_endpoint: EventEndpoint
 
 
 async def parts_of(request: Request) -> Parts:

@@ -7,12 +7,13 @@ from uuid import UUID
 from shared_clients.events import EventSinkClient
 from shared_models.database import Database
 from shared_models.enums import DeliveryPolicy, DeliveryStatus, IntegrationType, ServiceName
-from shared_models.errors import Conflict, NotFound
-from shared_models.events import EventBuilder
+from shared_models.errors import Conflict, MalformedBody, NotFound
+from shared_models.event_data import data_of
+from shared_models.events import CloudEvent, EventBuilder
 from shared_models.faults import fault
 from shared_models.ids import new_id
 from shared_models.logging import get_logger
-from shared_models.schemas import AgentResponse, DeliveryReport
+from shared_models.schemas import AgentResponse, DeliveryReport, RequestProcessing
 from shared_models.telemetry import current_traceparent, span
 from shared_models.work_queue import Completed, Notifier, WorkItem, WorkQueue
 
@@ -56,6 +57,18 @@ class DeliveryProcessor:
         self._fallback_after_s = fallback_after_s
         self._sender = Sender(database, layers)
         self._events = EventBuilder(ServiceName.INTEGRATION_DISPATCHER)
+
+    async def take_event(self, event: CloudEvent) -> None:
+        """Plan on `response.ready`. No integration of today shows that a request is being worked on: read, and done.
+
+        Raises MalformedBody (never), Unavailable (later)."""
+        match data_of(event, ServiceName.INTEGRATION_DISPATCHER):
+            case AgentResponse() as answer:
+                await self.plan(answer, answer.model_dump_json())
+            case RequestProcessing():
+                pass
+            case _:
+                raise MalformedBody("Events of this type are not taken here.")
 
     async def plan(self, answer: AgentResponse, message: str) -> None:
         """Record where an ended request's answer goes and start it; `message` is the answer as JSON. Safe to repeat."""

@@ -14,6 +14,8 @@ from shared_models import web
 from shared_models.batching import Batcher
 from shared_models.database import Database, Listener
 from shared_models.enums import ServiceName
+from shared_models.event_access import EventAccess
+from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.events import EventBuilder
 from shared_models.health import Health
 from shared_models.jwks import JwksCache
@@ -27,12 +29,13 @@ from shared_models.worker import Worker
 from request_manager.authentication import Authenticator, OidcVerifier
 from request_manager.domain.sign_in import SignInRules
 from request_manager.ends import Ends
+from request_manager.intake import Intake
 from request_manager.openapi import describe
 from request_manager.pace import Pace
 from request_manager.parts import Parts
 from request_manager.processor import UnifiedRequestProcessor
 from request_manager.relay import Relay
-from request_manager.routes import accounts, events, passed_on, requests, results, sessions, streams
+from request_manager.routes import accounts, passed_on, requests, results, sessions, streams
 from request_manager.settings import RequestManagerSettings
 from request_manager.store import upkeep
 from request_manager.store.accept import REQUESTS_QUEUE, accept
@@ -53,7 +56,7 @@ ROUTERS = (
     accounts.router,
     passed_on.router,
     passed_on.catalogue,
-    events.router,
+    events_router(),
 )
 
 
@@ -139,6 +142,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
     )
     relay = Relay(database, processor, strategy, Turns(settings.running_requests))
     ends = Ends(database, agents, processor, ends_queue, wake_others, settings.content_retention_days)
+    access = EventAccess(settings, tokens, http, ServiceName.AGENT_SERVICE, ServiceName.INTEGRATION_DISPATCHER)
     authenticator = Authenticator(database, tokens, _oidc(http, settings))
     return Parts(
         settings=settings,
@@ -153,6 +157,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         relay=relay,
         ends=ends,
         streams=RequestStreams(agents, processor),
+        event_endpoint=EventEndpoint(NAME, database, access, Intake(database, processor, strategy).take),
     )
 
 

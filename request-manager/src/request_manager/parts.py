@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from shared_clients.agent_service import AgentServiceClient
 from shared_clients.integration_dispatcher import IntegrationDispatcherClient
 from shared_models.database import Database
+from shared_models.event_endpoint import EventEndpoint
 from shared_models.tokens import ServiceTokens
 from shared_models.work_queue import WorkQueue
 
@@ -32,6 +33,7 @@ class Parts:
     relay: Relay
     ends: Ends
     streams: RequestStreams
+    event_endpoint: EventEndpoint
 
     @property
     def queues(self) -> tuple[WorkQueue, ...]:

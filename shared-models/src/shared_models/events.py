@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from shared_models.enums import ServiceName
 from shared_models.errors import MalformedBody, PayloadTooLarge
-from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse, DeliveryReport, NormalizedRequest, RequestProcessing
 
 TYPE_PREFIX = "com.self-service-agent."
@@ -147,66 +146,68 @@ def _text(value: JsonValue) -> str:
     raise MalformedBody("Extension attributes are text, integers or booleans.")
 
 
+type EventData = NormalizedRequest | RequestProcessing | AgentResponse | DeliveryReport
+
+
+def source_of(service: ServiceName) -> str:
+    return f"/self-service-agent/{service.value}"
+
+
+def dataschema_of(kind: EventType) -> str:
+    """The URI of version 1 of the schema of this type's data; `docs/schemas` holds it."""
+    return f"{SCHEMA_BASE}{kind.value.removeprefix(TYPE_PREFIX)}/1"
+
+
+def attributes_of(data: EventData) -> dict[str, str]:
+    """The extension attributes that repeat what stands in the data, for brokers and for logs."""
+    if isinstance(data, DeliveryReport):
+        user_id, integration = data.user_id, data.integration
+    else:
+        user_id, integration = data.person.user_id, data.integration_type
+    attributes = {
+        "requestid": str(data.request_id),
+        "sessionid": str(data.session_id),
+        "userid": str(user_id),
+        "integrationtype": integration.value,
+        "partitionkey": str(data.session_id),
+    }
+    if isinstance(data, NormalizedRequest | AgentResponse):
+        attributes["sequence"] = str(data.sequence)
+    return attributes
+
+
 class EventBuilder:
-    """Builds this service's events."""
+    """Builds this service's events. An event that is built again has the same id: consumers dedupe by it."""
 
     def __init__(self, service: ServiceName) -> None:
-        self._source = f"/self-service-agent/{service.value}"
+        self._source = source_of(service)
 
     def request_created(self, request: NormalizedRequest, *, trace: str = "") -> CloudEvent:
-        ids = _extensions(request, request.person.user_id, request.integration_type, trace)
-        ids["sequence"] = str(request.sequence)
-        return self._event(EventType.REQUEST_CREATED, request, ids, event_id=f"{request.request_id}:created")
+        return self._event(EventType.REQUEST_CREATED, request, f"{request.request_id}:created", trace)
 
     def request_processing(self, note: RequestProcessing, *, trace: str = "") -> CloudEvent:
-        ids = _extensions(note, note.person.user_id, note.integration_type, trace)
-        return self._event(EventType.REQUEST_PROCESSING, note, ids, event_id=f"{note.request_id}:processing")
+        return self._event(EventType.REQUEST_PROCESSING, note, f"{note.request_id}:processing", trace)
 
     def response_ready(self, answer: AgentResponse, *, trace: str = "") -> CloudEvent:
-        ids = _extensions(answer, answer.person.user_id, answer.integration_type, trace)
-        ids["sequence"] = str(answer.sequence)
-        return self._event(EventType.RESPONSE_READY, answer, ids, event_id=f"{answer.request_id}:ready")
+        return self._event(EventType.RESPONSE_READY, answer, f"{answer.request_id}:ready", trace)
 
     def delivery(self, report: DeliveryReport, *, trace: str = "") -> CloudEvent:
         is_success = report.status == "delivered"
         kind = EventType.DELIVERY_SUCCEEDED if is_success else EventType.DELIVERY_FAILED
-        ids = _extensions(report, report.user_id, report.integration, trace)
-        return self._event(kind, report, ids, event_id=f"{report.delivery_id}:{report.status.value}")
+        return self._event(kind, report, f"{report.delivery_id}:{report.status.value}", trace)
 
-    def _event(
-        self,
-        kind: EventType,
-        data: NormalizedRequest | RequestProcessing | AgentResponse | DeliveryReport,
-        extensions: dict[str, str],
-        *,
-        event_id: str = "",
-    ) -> CloudEvent:
+    def _event(self, kind: EventType, data: EventData, event_id: str, trace: str) -> CloudEvent:
+        extensions = attributes_of(data)
+        if trace:
+            extensions["traceparent"] = trace
         return CloudEvent(
-            id=event_id or str(new_id()),
+            id=event_id,
             source=self._source,
             type=kind.value,
             subject=f"request/{data.request_id}",
             time=datetime.now(UTC),
-            dataschema=f"{SCHEMA_BASE}{kind.value.removeprefix(TYPE_PREFIX)}/1",
+            dataschema=dataschema_of(kind),
             datacontenttype="application/json",
             extensions=extensions,
             data=data.model_dump(mode="json"),
         )
-
-
-def _extensions(
-    data: NormalizedRequest | RequestProcessing | AgentResponse | DeliveryReport,
-    user_id: object,
-    integration: str,
-    trace: str,
-) -> dict[str, str]:
-    extensions = {
-        "requestid": str(data.request_id),
-        "sessionid": str(data.session_id),
-        "userid": str(user_id),
-        "integrationtype": str(integration),
-        "partitionkey": str(data.session_id),
-    }
-    if trace:
-        extensions["traceparent"] = trace
-    return extensions

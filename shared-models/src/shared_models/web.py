@@ -42,6 +42,7 @@ MAX_BODY_BYTES = 1024 * 1024
 PROBLEM_BASE = "https://self-service-agent.example/problems/"
 PROBLEM_TYPE = "application/problem+json"
 GC_ALLOCATIONS = 50_000
+EVENTS_PATH = "/events"
 QUIET_PATHS = ("/livez", "/readyz", "/health")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 SECURITY_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
@@ -116,7 +117,7 @@ class EdgeMiddleware:
             span(f"{scope['method']}", traceparent=headers.get("traceparent", ""), kind=SpanKind.SERVER),
         ):
             try:
-                limited = await _limited(headers, receive)
+                limited = _limited(headers, receive, at_once=scope["path"] != EVENTS_PATH)
                 await self._app(scope, limited, send_with_headers)
             except PayloadTooLarge as exc:
                 if status == 0:
@@ -136,15 +137,18 @@ class EdgeMiddleware:
             log.info("http", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
 
 
-async def _limited(headers: dict[str, str], receive: Receive) -> Receive:
-    """`receive` that raises PayloadTooLarge past the limit; a declared length is refused at once."""
+def _limited(headers: dict[str, str], receive: Receive, *, at_once: bool) -> Receive:
+    """`receive` that raises PayloadTooLarge past the limit; a declared length is refused `at_once`, or when it is read."""
     declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+    is_too_large = declared.isdigit() and int(declared) > MAX_BODY_BYTES
+    if is_too_large and at_once:
         raise PayloadTooLarge
     total = 0
 
     async def receive_limited() -> Message:
         nonlocal total
+        if is_too_large:
+            raise PayloadTooLarge
         message = await receive()
         total += len(message.get("body", b""))
         if total > MAX_BODY_BYTES:

@@ -13,7 +13,6 @@ from shared_models.web import service_caller
 from agent_service.parts import Parts
 
 CALLERS = {"x-callers": ["service"]}
-EVENT_CALLERS = {"x-callers": ["service", "broker"]}
 
 
 async def parts_of(request: Request) -> Parts:

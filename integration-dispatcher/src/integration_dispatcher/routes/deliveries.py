@@ -14,7 +14,6 @@ from shared_models.web import service_caller
 
 from integration_dispatcher.parts import Parts
 from integration_dispatcher.routes.dependencies import Limit, PartsDep, acting_person, callers, need_own_or_operator
-from integration_dispatcher.routes.events import ended
 from integration_dispatcher.store import history
 
 
@@ -28,10 +27,12 @@ def deliveries_router(tokens: ServiceTokens) -> APIRouter:
         """Plan the deliveries of an ended request (an AgentResponse). Safe to repeat; the reply is empty."""
         body = await request.body()
         try:
-            answer = ended(AgentResponse.model_validate_json(body))
+            answer = AgentResponse.model_validate_json(body)
         except ValidationError as exc:
             fields = sorted({".".join(str(part) for part in error["loc"]) for error in exc.errors()})
             raise InvalidRequest(f"no AgentResponse: {', '.join(fields[:5])}") from exc
+        if not answer.status.is_end:
+            raise InvalidRequest("status: only an ended request is delivered")
         await parts.processor.plan(answer, body.decode())
         return Response(status_code=202)
 

@@ -1,0 +1,121 @@
+"""`POST /events` of every service: authenticate, read, parse, take. Every answer has an EMPTY body.
+
+202 done or done before; 400 never, and a copy is kept as a dead letter first; 503 later; 401 and 403 for strangers. A 2xx
+with a body would be a failed delivery for Knative's Kafka broker, and 404 or 409 would be sent again and again.
+Source: https://github.com/knative/specs/blob/main/specs/eventing/data-plane.md."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+from fastapi import APIRouter, Request, Response
+
+from shared_models.database import Database
+from shared_models.dead_letters import keep_refused
+from shared_models.enums import ServiceName
+from shared_models.errors import NotAllowed, NotAuthenticated, PayloadTooLarge, ServiceError
+from shared_models.event_access import EventAccess
+from shared_models.events import CloudEvent, parse_http
+from shared_models.logging import get_logger
+from shared_models.telemetry import span
+from shared_models.web import EVENTS_PATH
+
+MAX_CAUSE_LENGTH = 300
+RETRY_AFTER = {"retry-after": "2"}
+EMPTY_REPLIES: dict[int | str, dict[str, str]] = {
+    202: {"description": "Done, or done before"},
+    400: {"description": "This event will never be taken; a copy is kept as a dead letter"},
+    401: {"description": "Not signed in"},
+    403: {"description": "Not allowed"},
+    503: {"description": "Send it again later"},
+}
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class EventEndpoint:
+    """`take` has the effect of one event, once and durably, or raises: a ServiceError that is retryable, or 5xx, for later;
+    any other ServiceError or an asyncpg.DataError for never."""
+
+    service: ServiceName
+    database: Database
+    access: EventAccess
+    take: Callable[[CloudEvent], Awaitable[None]]
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            await self.access.check(request)
+        except NotAuthenticated:
+            return Response(status_code=401, headers={"www-authenticate": "Bearer"})
+        except NotAllowed:
+            return Response(status_code=403)
+        except ServiceError as exc:
+            return _later(exc)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+            await self._take(parse_http(headers, bytes(body)))
+        except (PayloadTooLarge, asyncpg.DataError) as exc:
+            return await self._refuse(headers, bytes(body), exc)
+        except ServiceError as exc:
+            if exc.retryable or exc.status >= 500:
+                return _later(exc)
+            return await self._refuse(headers, bytes(body), exc)
+        except Exception:
+            log.exception("event_failed")
+            return Response(status_code=503, headers=RETRY_AFTER)
+        return Response(status_code=202)
+
+    async def _take(self, event: CloudEvent) -> None:
+        ids = {"event_id": event.id, "request_id": event.extensions.get("requestid", "")}
+        with (
+            structlog.contextvars.bound_contextvars(**ids, session_id=event.extensions.get("sessionid", "")),
+            span("event", traceparent=event.extensions.get("traceparent", ""), event_type=event.type),
+        ):
+            await self.take(event)
+
+    async def _refuse(self, headers: dict[str, str], body: bytes, cause: Exception) -> Response:
+        """Keep it, then refuse it; if it cannot be kept, it is not refused yet."""
+        words = _words(cause)
+        log.warning("event_refused", cause=words, event_id=headers.get("ce-id", ""))
+        try:
+            await keep_refused(self.database, self.service, headers=headers, body=body, cause=words)
+        except Exception:
+            log.exception("dead_letter_not_kept")
+            return Response(status_code=503, headers=RETRY_AFTER)
+        return Response(status_code=400)
+
+
+def _later(exc: ServiceError) -> Response:
+    log.warning("event_not_taken_yet", code=exc.code)
+    return Response(status_code=503, headers=RETRY_AFTER)
+
+
+def _words(cause: Exception) -> str:
+    """Names what is wrong, never a value: data may be personal."""
+    if isinstance(cause, asyncpg.DataError):
+        return "It holds characters or numbers that cannot be stored."
+    return str(cause)[:MAX_CAUSE_LENGTH]
+
+
+def events_router() -> APIRouter:
+    """The route; each service has its endpoint at `app.state.parts.event_endpoint`."""
+    router = APIRouter(tags=["events"])
+
+    @router.post(
+        EVENTS_PATH,
+        status_code=202,
+        response_class=Response,
+        responses=EMPTY_REPLIES,
+        openapi_extra={"x-callers": ["service", "broker"]},
+    )
+    async def take_event(request: Request) -> Response:
+        """A CloudEvent 1.0, in binary or structured mode. The reply is always empty."""
+        endpoint: EventEndpoint = request.app.state.parts.event_endpoint
+        return await endpoint.answer(request)
+
+    return router
