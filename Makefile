@@ -20,10 +20,10 @@ export UV_PYTHON := $(firstword $(PYENV_3_12) $(PYENV_3_13))
 endif
 endif
 
-.PHONY: help up reset test check fmt bench lock sync
+.PHONY: help up reset test check fmt bench lock manifests sync
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-7s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
 
 up: sync ## Start everything on this machine; Ctrl-C ends it (EVENTING_ENABLED=true: over a broker; ARGS="--free-ports")
 	@exec $(BIN)/python -m local_stack up $(ARGS)
@@ -52,6 +52,9 @@ lock: $(UV) ## Renew uv.lock and the locks of the model servers
 	"$(UV)" lock --upgrade
 	$(COMPILE) local-stack/ogx/requirements.in --output-file local-stack/ogx/requirements.txt
 	$(COMPILE) local-stack/llama-stack/requirements.in --output-file local-stack/llama-stack/requirements.txt
+
+manifests: sync ## Render the broker and its triggers for the local broker from the chart
+	@$(BIN)/python -m tests.support.helm
 
 sync: $(UV)
 	@"$(UV)" sync --frozen --quiet
