@@ -244,6 +244,7 @@ def build(
         now=now,
         answer_wait_s=settings.answer_wait_s,
         session_lifetime=timedelta(days=settings.session_days),
+        runs_per_user=settings.runs_per_user,
     )
     endpoint = EventEndpoint(ServiceName.AGENT_SERVICE, database, access, processor.take_event)
     return Parts(database, tokens, run_queue, events, outside, processor, ending, live, upkeep, endpoint)

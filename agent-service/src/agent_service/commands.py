@@ -10,7 +10,7 @@ from shared_models.enums import RequestStatus
 from shared_models.schemas import AgentRef, ErrorInfo, NormalizedRequest, Usage
 
 from agent_service.domain.answers import CANCELLED, Reply
-from agent_service.domain.confirmations import State
+from agent_service.domain.confirmations import State, yes_or_no
 from agent_service.run import Run
 from agent_service.store import intake, sessions
 
@@ -105,3 +105,8 @@ def tokens_text(usage: Usage) -> str:
         f"This conversation has used {usage.input_tokens + usage.output_tokens:,} tokens so far "
         f"({usage.input_tokens:,} read, {usage.output_tokens:,} written) in {usage.model_calls:,} calls of the AI model."
     )
+
+
+def goes_to_model(request: NormalizedRequest) -> bool:
+    """True when the first thing to do is certainly a model turn: no command, and neither a yes nor a no."""
+    return command_in(request) is None and request.confirm is None and yes_or_no(request.content) is None

@@ -17,10 +17,11 @@ from shared_models.faults import fault
 from shared_models.schemas import AgentResponse, EndRun, NormalizedRequest, RunView
 from shared_models.work_queue import Notifier, WorkQueue
 
-from agent_service.commands import command_in, overtakes
+from agent_service.commands import command_in, goes_to_model, overtakes
 from agent_service.domain import answers
 from agent_service.ending import Ending
 from agent_service.store import closing, intake
+from agent_service.store.begin import NO_LIMIT
 from agent_service.store.intake import RUNS, NewRun, Taken
 from agent_service.waiting import Waiters
 
@@ -37,6 +38,7 @@ class AgentProcessor:
     now: Callable[[], datetime]
     answer_wait_s: float
     session_lifetime: timedelta
+    runs_per_user: int
 
     async def answer(self, request: NormalizedRequest, body: bytes) -> bytes | None:
         """Take a request in, once, and wait for its end: an AgentResponse as JSON; None: not ended yet, ask again.
@@ -73,6 +75,8 @@ class AgentProcessor:
             is_laned=not overtakes(request),
             worker=self.runs.lease(),
             expires_at=self.now() + self.session_lifetime,
+            at_most=NO_LIMIT if overtakes(request) else self.runs_per_user,
+            with_intent=goes_to_model(request),
         )
         try:
             await fault("agent_service.intake.before_commit", request.request_id)

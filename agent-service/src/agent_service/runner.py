@@ -18,21 +18,19 @@ from shared_models.schemas import AgentRef, NormalizedRequest, RequestProcessing
 from shared_models.telemetry import current_traceparent
 from shared_models.work_queue import Completed, RetryLater, WorkItem, WorkQueue
 
-from agent_service.commands import Commands, command_in, overtakes
+from agent_service.commands import Commands, command_in, goes_to_model, overtakes
 from agent_service.decisions import Decisions
 from agent_service.domain import answers
 from agent_service.domain.answers import TurnTooLong, error_info
-from agent_service.domain.confirmations import yes_or_no
 from agent_service.domain.turn import Turn
 from agent_service.ending import Ending
 from agent_service.live import Publisher
 from agent_service.mirror import Mirror
 from agent_service.run import Run, RunOver
 from agent_service.store import begin, finish
-from agent_service.store.begin import Begun
+from agent_service.store.begin import NO_LIMIT, Begun
 from agent_service.turn_loop import TurnLoop
 
-NO_LIMIT = 1_000_000
 SLOT_RETRY_S = 5.0
 
 log = get_logger(__name__)
@@ -81,7 +79,7 @@ class Runner:
     async def handle(self, item: WorkItem) -> Completed | None:
         """Raises RetryLater when the person has no free slot, Unavailable when the database is away."""
         handed: NormalizedRequest | None = item.payload.get("request")
-        begun = await begin.start(
+        begun: Begun | None = item.payload.get("begun") or await begin.start(
             self.database,
             item,
             self.worker,
@@ -218,8 +216,3 @@ class Runner:
         if key is not None:
             await finish.free_parked(self.database, key)
             self.wake_runs()
-
-
-def goes_to_model(request: NormalizedRequest) -> bool:
-    """True when the first thing to do is certainly a model turn: no command, and neither a yes nor a no."""
-    return command_in(request) is None and request.confirm is None and yes_or_no(request.content) is None

@@ -43,7 +43,14 @@ async def warm_statements(database: Database, worker: str) -> None:
 async def _warm(database: Database, worker: str) -> None:
     request = nobodys_request()
     body = request.model_dump_json().encode()
-    new = NewRun(request, body, "", "call", is_laned=True, worker=worker, expires_at=request.deadline_at)
+    new = NewRun(
+        *(request, body, "", "call"),
+        is_laned=True,
+        worker=worker,
+        expires_at=request.deadline_at,
+        at_most=1,
+        with_intent=True,
+    )
     with suppress(_Undo):
         async with database.transaction() as tx:
             await tx.fetchrow(intake.INSERT, *new.values())

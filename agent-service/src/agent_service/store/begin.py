@@ -17,6 +17,9 @@ from agent_service.domain.turn import Step
 FULL_MESSAGES = 16
 OLDER_MESSAGES = 60
 OLDER_CHARS = 250
+NO_LIMIT = 1_000_000
+MODEL_INTENT = Step(1, "model", is_result=False, data={})
+"""The first step of a run that begins with a model turn."""
 
 # Not flushed by itself: a power cut takes back a start that nothing came of yet, and the run starts again.
 START = f"""
@@ -113,7 +116,7 @@ async def start(
         return None
     steps = [Step(*fields) for fields in row["steps"] or ()]
     if with_intent and row["attempt"] == 1:
-        steps.append(Step(1, "model", is_result=False, data={}))
+        steps.append(MODEL_INTENT)
     return Begun(
         attempt=row["attempt"],
         reply_by=row["reply_by"],

@@ -8,13 +8,18 @@ from uuid import UUID
 import asyncpg
 import orjson
 from shared_models.database import Database
-from shared_models.schemas import AgentResponse, NormalizedRequest
+from shared_models.enums import SessionStatus
+from shared_models.schemas import AgentResponse, NormalizedRequest, Usage
 from shared_models.work_queue import WorkItem
 from shared_models.work_statements import enqueue
+
+from agent_service.store.begin import MODEL_INTENT, Begun
 
 RUNS = "agent-service.runs"
 EVENTS = "agent-service.events"
 
+# A run that opens its session has nothing to read there, so it starts with its insert. In a session that goes on, what was
+# said last may not be visible to this statement yet: `begin.START` reads it after the lane is ours.
 INSERT = f"""
 with known as (
   select state, reply_by, answer, ended_at from agent_runs where request_id = $1::uuid
@@ -27,20 +32,31 @@ with known as (
       request_count = greatest(request_sessions.request_count, excluded.request_count),
       title = case when request_sessions.title = '' then excluded.title else request_sessions.title end
   where request_sessions.user_id = excluded.user_id
-  returning session_id
+  returning session_id, xmax = 0 as is_new
+), start as (
+  select is_new and $14::text is not null and (
+    select count(*) from agent_runs where user_id = $3 and ended_at is null and state = 'processing'
+  ) < $15::int as is_now from session
 ), run as (
-  insert into agent_runs (request_id, session_id, user_id, seq, reply_by, request, deadline_at)
-  select $1, session_id, $3, $7, $10::text, $11::jsonb, $12::timestamptz from session
+  insert into agent_runs (request_id, session_id, user_id, seq, reply_by, request, deadline_at, state, attempt, started_at)
+  select $1, session_id, $3, $7, $10::text, $11::jsonb, $12::timestamptz,
+         case when start.is_now then 'processing' else 'waiting' end, start.is_now::int, case when start.is_now then now() end
+  from session, start
   on conflict (request_id) do nothing
-  returning request_id, session_id, seq
+  returning request_id, session_id, seq, attempt
+), intent as (
+  insert into run_steps (request_id, n, is_result, kind, data)
+  select request_id, 1, false, 'model', '{{}}' from run where attempt = 1 and $16::bool
 ), wanted as (
   select '{RUNS}' as queue, case when $13::bool then session_id::text end as key, seq,
          request_id::text as ref, '{{}}'::jsonb as payload, $14::text as worker
   from run
 ), {enqueue("item", "wanted")}
 select known.state, known.reply_by, known.answer, known.ended_at is not null as has_ended,
-       item.id, item.key, item.claim, item.leased_by, exists(select from session) as is_owner
-from (select) one left join known on true left join item on true
+       item.id, item.key, item.claim, item.leased_by, exists(select from session) as is_owner,
+       run.attempt = 1 as is_started, now() as now,
+       exists(select from run_watchers w where w.request_id = $1 and w.until > now()) as is_watched
+from (select) one left join known on true left join run on true left join item on true
 """
 
 END = f"""
@@ -103,7 +119,9 @@ class Taken:
 
 @dataclass(frozen=True)
 class NewRun:
-    """What is inserted. `body`: the request as JSON; `worker` takes it at once, if it is its session's turn."""
+    """What is inserted. `body`: the request as JSON; `worker` takes it at once, if it is its session's turn.
+
+    `at_most`: it starts with its insert when fewer runs of the person are at work; `with_intent`: by a model turn."""
 
     request: NormalizedRequest
     body: bytes
@@ -112,6 +130,8 @@ class NewRun:
     is_laned: bool
     worker: str | None
     expires_at: datetime
+    at_most: int
+    with_intent: bool
 
     def values(self) -> tuple[object, ...]:
         """The parameters of INSERT."""
@@ -131,6 +151,8 @@ class NewRun:
             request.deadline_at,
             self.is_laned,
             self.worker,
+            self.at_most,
+            self.with_intent,
         )
 
 
@@ -142,9 +164,37 @@ async def insert(database: Database, new: NewRun) -> Taken:
         is_tombstone = row["reply_by"] is None and new.reply_by == "event"
         return Taken(answer=orjson.dumps(row["answer"]), is_tombstone=is_tombstone)
     if row["id"] is not None:
-        item = handed_off(row, RUNS, str(new.request.request_id), new.worker, {"request": new.request})
+        payload: dict[str, Any] = {"request": new.request}
+        if row["is_started"]:
+            payload["begun"] = _begun(row, new)
+        item = handed_off(row, RUNS, str(new.request.request_id), new.worker, payload)
         return Taken(item=item, is_new=True)
     return Taken(is_foreign=row["state"] is None and not row["is_owner"])
+
+
+def _begun(row: asyncpg.Record, new: NewRun) -> Begun:
+    """A run that has opened its session as its worker finds it: there is nothing before it."""
+    return Begun(
+        attempt=1,
+        reply_by=new.reply_by,
+        has_ended=False,
+        is_overdue=new.request.deadline_at <= row["now"],
+        now=row["now"],
+        seq=new.request.sequence,
+        request=None,
+        session_id=new.request.session_id,
+        status=SessionStatus.ACTIVE,
+        agent=None,
+        context_from_seq=0,
+        cancelled_before_seq=0,
+        user_context={},
+        conversation_id=None,
+        usage=Usage(),
+        is_watched=row["is_watched"],
+        steps=[MODEL_INTENT] if new.with_intent else [],
+        history=[],
+        asked=None,
+    )
 
 
 def handed_off(
