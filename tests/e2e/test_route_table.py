@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
+from shared_models.database import asyncpg_url
 from shared_models.enums import Role, ServiceName
 from shared_models.schemas import EndRun, ErrorInfo, NormalizedRequest
 from shared_models.tokens import Acting, ServiceTokens
@@ -14,6 +16,19 @@ from tests.support.route_table import CALLERS, DOCUMENTS, Row, is_expected, rout
 from tests.support.system import System
 
 PEOPLE = "own other operator administrator"
+LETTERS = "/api/v1/dead-letters"
+OPERATORS = Row("operator administrator")
+SERVICE = Row("service")
+INNER_LETTERS = {
+    f"GET {LETTERS}": SERVICE,
+    f"GET {LETTERS}/{{letter_id}}": SERVICE,
+    f"POST {LETTERS}/{{letter_id}}/replay": SERVICE,
+    f"DELETE {LETTERS}/{{letter_id}}": SERVICE,
+}
+DIE = """
+insert into work_items (queue, ref, payload, dead_at, last_error) values ($1 || '.tests', '', '{}', now(), 'for a test')
+returning $1 || ':' || id
+"""
 ASK = {"content": "hello"}
 SLACK = {"user_id": "{user_id}", "channel_id": "C1", "slack_user_id": "U1", "slack_team_id": "T1"}
 MAIL = {"user_id": "{user_id}", "email_from": "own@example.com", "message_id": "<1@example.com>"}
@@ -66,48 +81,61 @@ REQUEST_MANAGER = HEALTH | {
     "PUT /api/v1/integration-defaults/{integration}": Row("administrator", {"enabled": True}),
     "DELETE /api/v1/integration-defaults/{integration}": Row("administrator"),
     "POST /events": Row("service broker", {}),
+    f"GET {LETTERS}": OPERATORS,
+    f"GET {LETTERS}/{{letter_id}}": OPERATORS,
+    f"POST {LETTERS}/{{letter_id}}/replay": OPERATORS,
+    f"POST {LETTERS}/replay": Row("operator administrator", {"queue": "nothing.here"}),
+    f"DELETE {LETTERS}/{{letter_id}}": OPERATORS,
 }
 
 # Only request-manager calls the other two: for itself (service), or for a person, who sees their own alone.
-AGENT_SERVICE = HEALTH | {
-    "POST /api/v1/answers": Row("service", {"$": "request"}),
-    "GET /api/v1/runs/{request_id}": Row("service", own_objects=True),
-    "POST /api/v1/runs/{request_id}/end": Row("service", {"$": "end"}, own_objects=True),
-    "GET /api/v1/runs/{request_id}/events": Row("service", own_objects=True),
-    "GET /api/v1/sessions": Row("service", own_objects=True),
-    "GET /api/v1/sessions/{session_id}": Row("service", own_objects=True),
-    "GET /api/v1/sessions/{session_id}/messages": Row("service", own_objects=True),
-    "PATCH /api/v1/sessions/{session_id}": Row("service", {"title": "Mine"}, own_objects=True),
-    "POST /api/v1/sessions/{session_id}/close": Row("service", own_objects=True),
-    "GET /api/v1/agents": Row("service"),
-    "GET /api/v1/knowledge-bases": Row("service"),
-    "POST /events": Row("service broker", {}),
-}
+AGENT_SERVICE = (
+    INNER_LETTERS
+    | HEALTH
+    | {
+        "POST /api/v1/answers": Row("service", {"$": "request"}),
+        "GET /api/v1/runs/{request_id}": Row("service", own_objects=True),
+        "POST /api/v1/runs/{request_id}/end": Row("service", {"$": "end"}, own_objects=True),
+        "GET /api/v1/runs/{request_id}/events": Row("service", own_objects=True),
+        "GET /api/v1/sessions": Row("service", own_objects=True),
+        "GET /api/v1/sessions/{session_id}": Row("service", own_objects=True),
+        "GET /api/v1/sessions/{session_id}/messages": Row("service", own_objects=True),
+        "PATCH /api/v1/sessions/{session_id}": Row("service", {"title": "Mine"}, own_objects=True),
+        "POST /api/v1/sessions/{session_id}/close": Row("service", own_objects=True),
+        "GET /api/v1/agents": Row("service"),
+        "GET /api/v1/knowledge-bases": Row("service"),
+        "POST /events": Row("service broker", {}),
+    }
+)
 
 OWN = Row("own", own_objects=True)
 WATCHED = Row("own operator administrator", own_objects=True)
-INTEGRATION_DISPATCHER = HEALTH | {
-    "POST /api/v1/deliveries": Row("service", {}),
-    "POST /events": Row("service broker", {}),
-    "GET /api/v1/deliveries/{delivery_id}": WATCHED,
-    "GET /api/v1/deliveries/{delivery_id}/attempts": WATCHED,
-    "POST /api/v1/deliveries/{delivery_id}/replay": WATCHED,
-    "GET /api/v1/users/{user_id}/deliveries": WATCHED,
-    "GET /api/v1/users/{user_id}/test-messages": WATCHED,
-    "DELETE /api/v1/users/{user_id}/test-messages": WATCHED,
-    "GET /api/v1/users/{user_id}/integrations": OWN,
-    "GET /api/v1/users/{user_id}/integrations/{integration}": OWN,
-    "PUT /api/v1/users/{user_id}/integrations/{integration}": Row(
-        "own administrator", {"enabled": False}, own_objects=True
-    ),
-    "DELETE /api/v1/users/{user_id}/integrations/{integration}": OWN,
-    "GET /api/v1/users/{user_id}/integration-defaults": OWN,
-    "POST /api/v1/users/{user_id}/integration-defaults/reset": OWN,
-    "GET /api/v1/integration-defaults": Row(PEOPLE),
-    "GET /api/v1/integration-defaults/{integration}": Row(PEOPLE),
-    "PUT /api/v1/integration-defaults/{integration}": Row("administrator", {"enabled": True}),
-    "DELETE /api/v1/integration-defaults/{integration}": Row("administrator"),
-}
+INTEGRATION_DISPATCHER = (
+    INNER_LETTERS
+    | HEALTH
+    | {
+        "POST /api/v1/deliveries": Row("service", {}),
+        "POST /events": Row("service broker", {}),
+        "GET /api/v1/deliveries/{delivery_id}": WATCHED,
+        "GET /api/v1/deliveries/{delivery_id}/attempts": WATCHED,
+        "POST /api/v1/deliveries/{delivery_id}/replay": WATCHED,
+        "GET /api/v1/users/{user_id}/deliveries": WATCHED,
+        "GET /api/v1/users/{user_id}/test-messages": WATCHED,
+        "DELETE /api/v1/users/{user_id}/test-messages": WATCHED,
+        "GET /api/v1/users/{user_id}/integrations": OWN,
+        "GET /api/v1/users/{user_id}/integrations/{integration}": OWN,
+        "PUT /api/v1/users/{user_id}/integrations/{integration}": Row(
+            "own administrator", {"enabled": False}, own_objects=True
+        ),
+        "DELETE /api/v1/users/{user_id}/integrations/{integration}": OWN,
+        "GET /api/v1/users/{user_id}/integration-defaults": OWN,
+        "POST /api/v1/users/{user_id}/integration-defaults/reset": OWN,
+        "GET /api/v1/integration-defaults": Row(PEOPLE),
+        "GET /api/v1/integration-defaults/{integration}": Row(PEOPLE),
+        "PUT /api/v1/integration-defaults/{integration}": Row("administrator", {"enabled": True}),
+        "DELETE /api/v1/integration-defaults/{integration}": Row("administrator"),
+    }
+)
 
 TABLES = {
     "request_manager": REQUEST_MANAGER,
@@ -164,6 +192,8 @@ def _row_for(service: str, row: Row) -> Row:
 async def call(system: System, world: World, service: str, name: str, row: Row, caller: str) -> int:
     method, _, template = name.partition(" ")
     objects = world.objects | ({"request_id": world.tools_request} if caller == "tool" else {})
+    if "{letter_id}" in template:  # a new one for each call, as one that was replayed or discarded is gone
+        objects["letter_id"] = await dead_letter(system, SERVICES[service])
     path = template.format(**objects)
     if (service, name) == ("agent_service", "GET /api/v1/sessions"):
         path += f"?user_id={objects['user_id']}"
@@ -175,6 +205,14 @@ async def call(system: System, world: World, service: str, name: str, row: Row, 
         headers["content-type"] = "application/json"
     reply = await system.http.request(method, system.urls[service] + path, headers=headers, content=body, timeout=30)
     return reply.status_code
+
+
+async def dead_letter(system: System, service: ServiceName) -> str:
+    connection = await asyncpg.connect(asyncpg_url(system.database_url))
+    try:
+        return str(await connection.fetchval(DIE, service.value))
+    finally:
+        await connection.close()
 
 
 async def populate(system: System) -> World:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from shared_clients.events import event_sink
 from shared_clients.http import create_http
 from shared_models.database import Database, Listener
+from shared_models.dead_letter_box import WorkItemBox, waker
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable, UpstreamRejected
 from shared_models.event_access import EventAccess
@@ -39,7 +40,7 @@ from agent_service.mirror import Mirror
 from agent_service.outside import Outside
 from agent_service.parts import Parts
 from agent_service.processor import AgentProcessor
-from agent_service.routes import agents, answers, runs, sessions
+from agent_service.routes import agents, answers, dead_letters, runs, sessions
 from agent_service.runner import Runner
 from agent_service.settings import ServerSessions, Settings
 from agent_service.store import intake
@@ -99,7 +100,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
             await warm_routes(app, settings.service_token_key.get_secret_value())
             yield
 
-    routers = [answers.router, events_router(), runs.router, sessions.router, agents.router]
+    routers = [answers.router, events_router(), runs.router, sessions.router, agents.router, dead_letters.router]
     app = create_service_app(ServiceName.AGENT_SERVICE, health=health, routers=routers, lifespan=lifespan)
     app.state.operations = create_operations_app(health, refresh_gauges)
     return app
@@ -124,10 +125,9 @@ async def started(
     await warm_statements(database, worker.id)
     parts.processor.waiters.start()
     stack.push_async_callback(parts.processor.waiters.close)
-    parts.events.start()
-    stack.push_async_callback(parts.events.stop)
-    parts.runs.start()
-    stack.push_async_callback(parts.runs.stop)
+    for queue in parts.queues:
+        queue.start()
+        stack.push_async_callback(queue.stop)
     listener = listen(settings, parts)
     listener.start()
     stack.push_async_callback(listener.close)
@@ -247,11 +247,12 @@ def build(
         runs_per_user=settings.runs_per_user,
     )
     endpoint = EventEndpoint(ServiceName.AGENT_SERVICE, database, access, processor.take_event)
-    return Parts(database, tokens, run_queue, events, outside, processor, ending, live, upkeep, endpoint)
+    box = WorkItemBox(database, ServiceName.AGENT_SERVICE, waker((run_queue, events), work_news))
+    return Parts(database, tokens, run_queue, events, outside, processor, ending, live, upkeep, endpoint, box)
 
 
 def listen(settings: Settings, parts: Parts) -> Listener:
-    queues = {queue.name: queue for queue in (parts.runs, parts.events)}
+    queues = {queue.name: queue for queue in parts.queues}
 
     def on_notify(channel: str, payload: str) -> None:
         if channel == RUN_NEWS:

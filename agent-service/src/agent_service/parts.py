@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared_models.database import Database
+from shared_models.dead_letter_box import DeadLetterBox
 from shared_models.event_endpoint import EventEndpoint
 from shared_models.tokens import ServiceTokens
 from shared_models.work_queue import WorkQueue
@@ -26,3 +27,9 @@ class Parts:
     live: LiveRuns
     upkeep: Upkeep
     event_endpoint: EventEndpoint
+    dead_letters: DeadLetterBox
+
+    @property
+    def queues(self) -> tuple[WorkQueue, ...]:
+        """In the order in which they are started."""
+        return self.events, self.runs

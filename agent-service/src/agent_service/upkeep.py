@@ -33,7 +33,6 @@ class Upkeep:
             request = NormalizedRequest.model_validate(row)
             log.error("run_given_up", request_id=str(request.request_id))
             await self.ending.end(request, RequestStatus.FAILED, BROKEN)
-        await sweep.forget_dead(self.database)
 
     async def sweep(self) -> None:
         await self.end_dead()

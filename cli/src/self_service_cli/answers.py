@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from math import ceil
 from uuid import UUID
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from shared_clients.request_manager import RequestManagerClient
-from shared_models.api import Body, RequestAccepted
+from shared_models.api import RequestAccepted
 from shared_models.enums import RequestStatus
 from shared_models.errors import UpstreamUnavailable
 from shared_models.schemas import Citation, RequestResult, ResponseContent
@@ -21,7 +21,7 @@ LONG_POLL_S = 25
 DEFAULT_WAIT_S = 120
 
 
-def checked[T: Body](kind: type[T], /, **values: object) -> T:
+def checked[T: BaseModel](kind: type[T], /, **values: object) -> T:
     """The body of a call. Raises Failure (usage) naming the field that is not right."""
     try:
         return kind.model_validate(values)

@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from shared_clients.events import EventSinkClient, event_sink
 from shared_clients.http import create_http
 from shared_models.database import Database, Listener
+from shared_models.dead_letter_box import WorkItemBox, waker
+from shared_models.dead_letter_routes import dead_letter_router
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable
 from shared_models.event_access import EventAccess
@@ -19,10 +21,12 @@ from shared_models.logging import get_logger
 from shared_models.schema_version import is_current
 from shared_models.tokens import ServiceTokens
 from shared_models.web import create_app as create_service_app
+from shared_models.web import service_caller
 from shared_models.work_queue import WAKE_CHANNEL, Completed, Notifier, RetryPolicy, WorkItem, WorkQueue
 from shared_models.worker import Worker
 
 from integration_dispatcher.configs import IntegrationConfigs
+from integration_dispatcher.dead_letters import DispatcherBox
 from integration_dispatcher.guarded_http import GuardedHttp, SystemLookup
 from integration_dispatcher.handlers import all_handlers
 from integration_dispatcher.handlers.base import Edges, Message
@@ -32,7 +36,7 @@ from integration_dispatcher.processor import DeliveryProcessor, Queues
 from integration_dispatcher.routes.deliveries import deliveries_router, history_router
 from integration_dispatcher.routes.integrations import defaults_router, user_integrations_router
 from integration_dispatcher.settings import Settings
-from integration_dispatcher.store import configs, deliveries, history, plans
+from integration_dispatcher.store import configs, dead_deliveries, deliveries, history, plans
 from integration_dispatcher.store.names import DELIVERIES, EVENTS
 from integration_dispatcher.vault import Vault
 
@@ -77,6 +81,9 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
         history_router(tokens),
         user_integrations_router(tokens),
         defaults_router(tokens),
+        dead_letter_router(
+            lambda request: request.app.state.parts.dead_letters, service_caller(tokens, ServiceName.REQUEST_MANAGER)
+        ),
     ]
     app = create_service_app(ServiceName.INTEGRATION_DISPATCHER, health=health, routers=routers, lifespan=lifespan)
     app.state.operations = create_operations_app(health)
@@ -153,7 +160,15 @@ def build(
     fallback_after_s = settings.delivery_fallback_after_s
     processor = DeliveryProcessor(database, layers, queues, sink, fallback_after_s=fallback_after_s)
     endpoint = EventEndpoint(ServiceName.INTEGRATION_DISPATCHER, database, access, processor.take_event)
-    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint)
+    items = WorkItemBox(
+        database,
+        ServiceName.INTEGRATION_DISPATCHER,
+        waker((queues.deliveries, queues.events), queues.notifier),
+        letters=dead_deliveries.LETTERS,
+        hidden=[DELIVERIES],
+    )
+    box = DispatcherBox(items, processor)
+    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box)
 
 
 async def warm(database: Database) -> None:

@@ -7,6 +7,7 @@ from shared_models.database import Database
 from shared_models.event_endpoint import EventEndpoint
 
 from integration_dispatcher.configs import IntegrationConfigs
+from integration_dispatcher.dead_letters import DispatcherBox
 from integration_dispatcher.processor import DeliveryProcessor, Queues
 
 
@@ -17,6 +18,7 @@ class Parts:
     processor: DeliveryProcessor
     configs: IntegrationConfigs
     event_endpoint: EventEndpoint
+    dead_letters: DispatcherBox
 
 
 async def parts_of(request: Request) -> Parts:

@@ -7,12 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import httpx
 from fastapi import FastAPI
 from shared_clients.agent_service import AgentServiceClient
+from shared_clients.dead_letters import DeadLetterClient
 from shared_clients.events import event_sink
 from shared_clients.http import ServiceClient, create_http
 from shared_clients.integration_dispatcher import IntegrationDispatcherClient
 from shared_models import web
 from shared_models.batching import Batcher
 from shared_models.database import Database, Listener
+from shared_models.dead_letter_box import DeadLetterBox, WorkItemBox, waker
 from shared_models.enums import ServiceName
 from shared_models.event_access import EventAccess
 from shared_models.event_endpoint import EventEndpoint, events_router
@@ -27,6 +29,7 @@ from shared_models.work_queue import WAKE_CHANNEL, Notifier, RetryPolicy, WorkQu
 from shared_models.worker import Worker
 
 from request_manager.authentication import Authenticator, OidcVerifier
+from request_manager.dead_letters import DeadLetterDesk
 from request_manager.domain.sign_in import SignInRules
 from request_manager.ends import Ends
 from request_manager.intake import Intake
@@ -35,7 +38,7 @@ from request_manager.pace import Pace
 from request_manager.parts import Parts
 from request_manager.processor import UnifiedRequestProcessor
 from request_manager.relay import Relay
-from request_manager.routes import accounts, passed_on, requests, results, sessions, streams
+from request_manager.routes import accounts, dead_letters, passed_on, requests, results, sessions, streams
 from request_manager.settings import RequestManagerSettings
 from request_manager.store import upkeep
 from request_manager.store.accept import REQUESTS_QUEUE, accept
@@ -57,6 +60,7 @@ ROUTERS = (
     passed_on.router,
     passed_on.catalogue,
     events_router(),
+    dead_letters.router,
 )
 
 
@@ -97,10 +101,9 @@ def create_health(settings: RequestManagerSettings, database: Database) -> Healt
 def build(settings: RequestManagerSettings, database: Database, worker_id: str, http: httpx.AsyncClient) -> Parts:
     """Everything that a running service is made of; nothing is started."""
     tokens = ServiceTokens(settings.service_token_key.get_secret_value(), NAME)
-    agents = AgentServiceClient(_client(http, settings.agent_service_url, tokens, ServiceName.AGENT_SERVICE))
-    dispatcher = IntegrationDispatcherClient(
-        _client(http, settings.integration_dispatcher_url, tokens, ServiceName.INTEGRATION_DISPATCHER)
-    )
+    to_agents = _client(http, settings.agent_service_url, tokens, ServiceName.AGENT_SERVICE)
+    to_dispatcher = _client(http, settings.integration_dispatcher_url, tokens, ServiceName.INTEGRATION_DISPATCHER)
+    agents, dispatcher = AgentServiceClient(to_agents), IntegrationDispatcherClient(to_dispatcher)
     strategy: CommunicationStrategy = DirectHttpStrategy(agents, dispatcher)
     if settings.eventing_enabled:
         strategy = EventingStrategy(event_sink(http, settings, tokens), EventBuilder(NAME))
@@ -143,6 +146,11 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
     relay = Relay(database, processor, strategy, Turns(settings.running_requests))
     ends = Ends(database, agents, processor, ends_queue, wake_others, settings.content_retention_days)
     access = EventAccess(settings, tokens, http, ServiceName.AGENT_SERVICE, ServiceName.INTEGRATION_DISPATCHER)
+    boxes: dict[str, DeadLetterBox] = {
+        NAME: WorkItemBox(database, NAME, waker((requests_queue, responses_queue, ends_queue), wake_others)),
+        ServiceName.AGENT_SERVICE: DeadLetterClient(to_agents, ServiceName.AGENT_SERVICE),
+        ServiceName.INTEGRATION_DISPATCHER: DeadLetterClient(to_dispatcher, ServiceName.INTEGRATION_DISPATCHER),
+    }
     authenticator = Authenticator(database, tokens, _oidc(http, settings))
     return Parts(
         settings=settings,
@@ -158,6 +166,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         ends=ends,
         streams=RequestStreams(agents, processor),
         event_endpoint=EventEndpoint(NAME, database, access, Intake(database, processor, strategy).take),
+        desk=DeadLetterDesk(boxes, database, processor),
     )
 
 

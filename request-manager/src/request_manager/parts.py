@@ -10,6 +10,7 @@ from shared_models.tokens import ServiceTokens
 from shared_models.work_queue import WorkQueue
 
 from request_manager.authentication import Authenticator
+from request_manager.dead_letters import DeadLetterDesk
 from request_manager.ends import Ends
 from request_manager.processor import UnifiedRequestProcessor
 from request_manager.relay import Relay
@@ -34,6 +35,7 @@ class Parts:
     ends: Ends
     streams: RequestStreams
     event_endpoint: EventEndpoint
+    desk: DeadLetterDesk
 
     @property
     def queues(self) -> tuple[WorkQueue, ...]:

@@ -1,6 +1,7 @@
 """Client of request-manager's public API, for the command line (a person's token) and integration-dispatcher (its own)."""
 
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 from uuid import UUID
 
 import orjson
@@ -21,6 +22,14 @@ from shared_models.api import (
     UserView,
 )
 from shared_models.ids import new_id
+from shared_models.operations import (
+    DeadLetterDetail,
+    DeadLetterPage,
+    DeadLetterQuery,
+    Replayed,
+    ReplayFilter,
+    ReplayResult,
+)
 from shared_models.schemas import (
     AgentView,
     KnowledgeBaseView,
@@ -34,6 +43,7 @@ from shared_clients.http import DEFAULT_TIMEOUT_S, ServiceClient
 from shared_clients.stream import ServerSentEvent, read_events
 
 SYNC_WAIT_S = 25.0
+REPLAY_TIMEOUT_S = 60.0
 
 
 class RequestManagerClient:
@@ -166,6 +176,30 @@ class RequestManagerClient:
 
     async def revoke_api_key(self, key_id: UUID) -> None:
         await self._client.call("DELETE", f"/api/v1/api-keys/{key_id}")
+
+    async def dead_letters(self, wanted: DeadLetterQuery) -> DeadLetterPage:
+        """Operators: what was given up, in all services."""
+        params = wanted.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        reply = await self._client.call("GET", "/api/v1/dead-letters", params=params)
+        return DeadLetterPage.model_validate_json(reply.content)
+
+    async def dead_letter(self, letter_id: str) -> DeadLetterDetail:
+        reply = await self._client.call("GET", f"/api/v1/dead-letters/{quote(letter_id, safe='')}")
+        return DeadLetterDetail.model_validate_json(reply.content)
+
+    async def replay_dead_letter(self, letter_id: str) -> Replayed:
+        """Not tried again by itself: what was replayed is not there any more."""
+        path = f"/api/v1/dead-letters/{quote(letter_id, safe='')}/replay"
+        return Replayed.model_validate_json((await self._client.call("POST", path, tries=1)).content)
+
+    async def replay_dead_letters(self, wanted: ReplayFilter) -> ReplayResult:
+        body = wanted.model_dump_json(exclude_defaults=True).encode()
+        path, timeout_s = "/api/v1/dead-letters/replay", REPLAY_TIMEOUT_S
+        reply = await self._client.call("POST", path, body=body, timeout_s=timeout_s, tries=1)
+        return ReplayResult.model_validate_json(reply.content)
+
+    async def discard_dead_letter(self, letter_id: str) -> None:
+        await self._client.call("DELETE", f"/api/v1/dead-letters/{quote(letter_id, safe='')}", tries=1)
 
     async def deliveries(self, user: str = "me", *, cursor: str = "", limit: int = 20) -> JsonValue:
         return await self._json("GET", f"/api/v1/users/{user}/deliveries", params=_page(cursor, limit))

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import asyncpg
 import orjson
 from pydantic import ValidationError
 
@@ -19,6 +20,8 @@ from shared_models.work_queue import MAX_ERROR_LENGTH, Completed, GiveUp, WorkIt
 MAX_HEADERS = 64
 MAX_HEADER_CHARS = 4096
 MAX_ATTRIBUTE_CHARS = 200
+PURGED = "purged"
+"""The key in the payload of a dead letter whose content was removed after its time."""
 ATTRIBUTES = ("type", "id", "source", "subject", "requestid", "sessionid", "time")
 """What an operator is shown of an event: its metadata, never its data."""
 
@@ -106,7 +109,7 @@ def refused_events(
             if exc.retryable or exc.status >= 500:
                 raise
             raise GiveUp(f"refused again: {exc}") from exc
-        except (ValidationError, UnicodeError, TypeError) as exc:
+        except (ValidationError, asyncpg.DataError) as exc:
             raise GiveUp(f"refused again: {type(exc).__name__}") from exc
         return None
 

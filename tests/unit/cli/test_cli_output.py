@@ -36,6 +36,10 @@ COMMANDS = (
     "deliveries list",
     "deliveries attempts",
     "deliveries replay",
+    "dead-letters list",
+    "dead-letters show",
+    "dead-letters replay",
+    "dead-letters discard",
     "integrations list",
     "integrations set",
     "integrations disable",
@@ -110,7 +114,7 @@ def test_every_command_explains_itself(command: str) -> None:
     assert result.stdout.startswith(f"Usage: ssa {command} ")
 
 
-@pytest.mark.parametrize("group", ["requests", "sessions", "deliveries", "integrations", "keys"])
+@pytest.mark.parametrize("group", ["requests", "sessions", "deliveries", "dead-letters", "integrations", "keys"])
 def test_a_noun_alone_shows_its_verbs(group: str) -> None:
     result = ssa(group)
     verbs = [command.split()[1] for command in COMMANDS if command.startswith(f"{group} ")]

@@ -39,6 +39,7 @@ REPLAY = f"""
 with again as (
   update delivery_logs d
   set status = 'pending', reason = '', failures = 0, ended_at = null, next_attempt_at = null, replayed_at = now(),
+      discarded_at = null,
       expires_at = now() + $2::float8 * interval '1 second'
   where d.id = $1 and d.status in ('failed', 'expired', 'cancelled')
     and not exists (select from delivery_logs o where o.id = $1 and o.status in {OPEN})

@@ -54,6 +54,11 @@ class Caller:
         if scope not in self.scopes:
             raise NotAllowed(f"This key has no scope {scope.value}.")
 
+    def require_operator(self) -> None:
+        """Raises NotAllowed."""
+        if not self.is_operator:
+            raise NotAllowed("This is for operators.")
+
     def require_administrator(self) -> None:
         """Raises NotAllowed."""
         if not self.is_administrator:

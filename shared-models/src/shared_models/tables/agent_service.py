@@ -66,7 +66,8 @@ class AgentRun(Base):
     """One request as it is answered. The only judge of how a request ends: the first to set `ended_at` wins.
 
     `state`: waiting, processing, or an end. `reply_by`: event (request.created), call (/answers), null: a tombstone, ended
-    before it arrived. `attempt` fences off a worker that was too late."""
+    before it arrived. `attempt` fences off a worker that was too late. `purged_at`: `request` and `answer` were removed; the
+    row still stops a late event from being answered again."""
 
     __tablename__ = "agent_runs"
 
@@ -84,9 +85,14 @@ class AgentRun(Base):
     created_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
     started_at: Mapped[datetime | None] = mapped_column(timestamp())
     ended_at: Mapped[datetime | None] = mapped_column(timestamp())
+    purged_at: Mapped[datetime | None] = mapped_column(timestamp())
 
     __table_args__ = (
         Index("ix_agent_runs_open", "user_id", "session_id", "seq", postgresql_where=text("ended_at is null")),
+        Index(
+            "ix_agent_runs_unpurged", "ended_at", postgresql_where=text("purged_at is null and ended_at is not null")
+        ),
+        Index("ix_agent_runs_purged", "ended_at", postgresql_where=text("purged_at is not null")),
         ROOM_FOR_UPDATES,
     )
 

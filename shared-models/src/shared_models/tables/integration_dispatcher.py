@@ -66,7 +66,8 @@ class DeliveryPlan(Base):
     """Where one answer goes. Written by integration-dispatcher. The row makes planning idempotent by request.
 
     `message` is the AgentResponse as JSON text, `chain` the integrations in order, `position` the last one started
-    (from 0). `fallback_at`: when the next one is started unless `delivered_at` is set; null: there is no next one."""
+    (from 0). `fallback_at`: when the next one is started unless `delivered_at` is set; null: there is no next one.
+    `purged_at`: its content and deliveries were removed; the row still stops a late event from being delivered again."""
 
     __tablename__ = "delivery_plans"
 
@@ -80,15 +81,20 @@ class DeliveryPlan(Base):
     fallback_at: Mapped[datetime | None] = mapped_column(timestamp())
     delivered_at: Mapped[datetime | None] = mapped_column(timestamp())
     created_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+    purged_at: Mapped[datetime | None] = mapped_column(timestamp())
 
-    __table_args__ = (Index("ix_delivery_plans_due", "fallback_at", postgresql_where=text("fallback_at is not null")),)
+    __table_args__ = (
+        Index("ix_delivery_plans_due", "fallback_at", postgresql_where=text("fallback_at is not null")),
+        Index("ix_delivery_plans_unpurged", "created_at", postgresql_where=text("purged_at is null")),
+        Index("ix_delivery_plans_purged", "created_at", postgresql_where=text("purged_at is not null")),
+    )
 
 
 class DeliveryLog(Base):
     """One part of one message to one target. Written by integration-dispatcher. `id` is the message's, the same for its parts.
 
     `rank` is the integration's place in the plan's chain, `body` what the handler sends, `failures` the tries that were
-    answered with a failure."""
+    answered with a failure. `discarded_at`: an operator took the failure off the list of dead letters."""
 
     __tablename__ = "delivery_logs"
 
@@ -112,11 +118,17 @@ class DeliveryLog(Base):
     expires_at: Mapped[datetime] = mapped_column(timestamp())
     ended_at: Mapped[datetime | None] = mapped_column(timestamp())
     replayed_at: Mapped[datetime | None] = mapped_column(timestamp())
+    discarded_at: Mapped[datetime | None] = mapped_column(timestamp())
 
     __table_args__ = (
         UniqueConstraint("request_id", "integration", "target", "part"),
         Index("ix_delivery_logs_user", "user_id", "id"),
         Index("ix_delivery_logs_open", "expires_at", postgresql_where=text("status in ('pending', 'retrying')")),
+        Index(
+            "ix_delivery_logs_given_up",
+            "ended_at",
+            postgresql_where=text("status in ('failed', 'expired') and discarded_at is null"),
+        ),
     )
 
 

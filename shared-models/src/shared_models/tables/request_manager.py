@@ -142,6 +142,7 @@ class RequestLog(Base):
         Index(
             "ix_request_logs_unpurged", "ended_at", postgresql_where=text("purged_at is null and ended_at is not null")
         ),
+        Index("ix_request_logs_purged", "ended_at", postgresql_where=text("purged_at is not null")),
         Index(
             "uq_request_logs_idempotency_key",
             "caller",

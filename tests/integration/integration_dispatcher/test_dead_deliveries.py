@@ -1,0 +1,123 @@
+"""Failed deliveries and reports as dead letters, as request-manager gathers them for the operators."""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from integration_dispatcher.store.names import EVENTS
+from shared_models.ids import new_id
+
+from tests.support.dispatcher import Dispatcher, ended, service_token, wish
+from tests.support.servers import free_socket, serving
+from tests.support.waiting import eventually
+from tests.support.webhook import WebhookReceiver
+
+LETTERS = "/api/v1/dead-letters"
+PRIVATE = "Your salary is on Monday."
+
+
+async def call(dispatcher: Dispatcher, method: str, path: str = "", **params: Any) -> httpx.Response:
+    headers = {"authorization": f"Bearer {service_token()}"}
+    return await dispatcher.http.request(method, LETTERS + path, params=params, headers=headers)
+
+
+async def letters(dispatcher: Dispatcher, **params: Any) -> list[dict[str, Any]]:
+    reply = await call(dispatcher, "GET", **params)
+    assert reply.status_code == 200, reply.text
+    assert PRIVATE not in reply.text
+    items: list[dict[str, Any]] = reply.json()["items"]
+    return items
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[tuple[WebhookReceiver, str]]:
+    sock, url = free_socket()
+    receiver = WebhookReceiver()
+    async with serving(receiver.app(), sock):
+        yield receiver, url + "/hook"
+
+
+@pytest.fixture
+async def failed(dispatcher: Dispatcher, receiver: tuple[WebhookReceiver, str]) -> dict[str, Any]:
+    """A delivery that its receiver has refused for good."""
+    user = new_id()
+    hook, url = receiver
+    hook.failures = deque([410])
+    await dispatcher.set_webhook(user, url)
+    await dispatcher.plan(ended(user, wish("webhook"), content=PRIVATE))
+    await dispatcher.idle()
+    [delivery] = await dispatcher.deliveries(user)
+    assert delivery["status"] == "failed"
+    return delivery
+
+
+async def test_a_failed_delivery_is_listed_and_shown_without_its_content(
+    dispatcher: Dispatcher, failed: dict[str, Any]
+) -> None:
+    [letter] = await letters(dispatcher)
+    assert letter["id"] == f"integration-dispatcher:{failed['delivery_id']}"
+    assert (letter["kind"], letter["request_id"], letter["attempts"]) == ("delivery", failed["request_id"], 1)
+    assert letter["cause"] == failed["reason"]
+    detail = await call(dispatcher, "GET", f"/{letter['id']}")
+    assert detail.json()["facts"] == {
+        "delivery_id": failed["delivery_id"],
+        "integration": "webhook",
+        "status": "failed",
+    }
+    assert PRIVATE not in detail.text
+    assert await letters(dispatcher, kind="event") == []
+    assert await letters(dispatcher, service="agent-service") == []
+
+
+async def test_a_replayed_delivery_arrives_with_the_same_id_and_leaves_the_list(
+    dispatcher: Dispatcher, receiver: tuple[WebhookReceiver, str], failed: dict[str, Any]
+) -> None:
+    [letter] = await letters(dispatcher)
+    await dispatcher.sql("update user_integration_configs set enabled = true")
+    assert (await call(dispatcher, "POST", f"/{letter['id']}/replay")).status_code == 202
+    await dispatcher.idle()
+    first, second = receiver[0].tries
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert await letters(dispatcher) == []
+    assert (await call(dispatcher, "POST", f"/{letter['id']}/replay")).status_code == 404
+
+
+async def test_a_discarded_delivery_leaves_the_list_and_its_person_still_sees_how_it_ended(
+    dispatcher: Dispatcher, failed: dict[str, Any]
+) -> None:
+    [letter] = await letters(dispatcher)
+    assert (await call(dispatcher, "DELETE", f"/{letter['id']}")).status_code == 204
+    assert (await call(dispatcher, "DELETE", f"/{letter['id']}")).status_code == 404
+    assert await letters(dispatcher) == []
+    user = UUID(failed["user_id"])
+    assert (await dispatcher.get(f"/api/v1/deliveries/{failed['delivery_id']}", user))["status"] == "failed"
+
+
+async def test_a_report_that_was_refused_for_good_is_listed_and_replayed(dispatcher: Dispatcher) -> None:
+    dispatcher.sink.statuses = [400]
+    user = new_id()
+    await dispatcher.plan(ended(user, wish("test")))
+
+    async def is_dead() -> bool:
+        return len(await letters(dispatcher, queue=EVENTS)) == 1
+
+    await eventually(is_dead)
+    [letter] = await letters(dispatcher, kind="event")
+    detail = (await call(dispatcher, "GET", f"/{letter['id']}")).json()
+    assert (detail["facts"]["integration"], detail["facts"]["status"]) == ("test", "delivered")
+    assert (await call(dispatcher, "POST", f"/{letter['id']}/replay")).status_code == 202
+    await dispatcher.idle()
+    assert [report.status for report in dispatcher.sink.reports] == ["delivered"]
+    assert await letters(dispatcher) == []
+
+
+async def test_what_was_never_tried_is_no_dead_letter(dispatcher: Dispatcher) -> None:
+    user = new_id()
+    await dispatcher.plan(ended(user, wish("webhook")))
+    await dispatcher.idle()
+    [delivery] = await dispatcher.deliveries(user)
+    assert delivery["status"] == "failed"
+    assert await letters(dispatcher) == []
