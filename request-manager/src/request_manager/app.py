@@ -42,7 +42,7 @@ from request_manager.routes import accounts, dead_letters, passed_on, requests, 
 from request_manager.settings import RequestManagerSettings
 from request_manager.store import upkeep
 from request_manager.store.accept import REQUESTS_QUEUE, accept
-from request_manager.store.requests import ENDS_QUEUE, RESPONSES_QUEUE, ended_results
+from request_manager.store.requests import ENDS_QUEUE, RESPONSES_QUEUE, complete_requests, ended_results
 from request_manager.strategy import CommunicationStrategy, DirectHttpStrategy, EventingStrategy
 from request_manager.streams import RequestStreams
 from request_manager.turns import Turns
@@ -139,8 +139,14 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         wake_others=wake_others,
         tell_ended=tell_ended,
         worker_id=worker_id,
-        accepts=Batcher(lambda asked: accept(database, asked, settings.limits, worker=requests_queue.lease())),
-        turns=Turns(),
+        accepts=Batcher(
+            lambda asked: accept(database, asked, settings.limits, worker=requests_queue.lease()),
+            key=lambda request: request.user_id,
+        ),
+        completions=Batcher(
+            lambda ends: complete_requests(database, ends, worker=responses_queue.lease(), owner=worker_id),
+            key=lambda end: end.answer.session_id,
+        ),
         pace=Pace(requests_queue.hand_off),
     )
     relay = Relay(database, processor, strategy, Turns(settings.running_requests))

@@ -66,7 +66,9 @@ class Authenticator:
         self._oidc = oidc
         self._clock = clock
         self._known: dict[bytes, _Remembered] = {}
-        self._find_key = Batcher[str, people.StoredKey | None](lambda prefixes: people.find_keys(database, prefixes))
+        self._find_key = Batcher[str, people.StoredKey | None](
+            lambda prefixes: people.find_keys(database, prefixes), key=lambda prefix: prefix
+        )
 
     async def caller(self, credential: str) -> Caller:
         """The verified caller. Raises NotAuthenticated, Unavailable; NotAllowed for an account without usable e-mail."""

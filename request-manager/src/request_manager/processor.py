@@ -22,7 +22,7 @@ from request_manager.domain.results import StoredResult
 from request_manager.pace import Pace
 from request_manager.store import requests as store
 from request_manager.store.accept import AcceptOutcome, Place, Verdict
-from request_manager.turns import Turns
+from request_manager.store.requests import Completion, Ended
 from request_manager.waiting import Waiting, within
 
 REQUEST_KEY = "request"
@@ -45,8 +45,7 @@ class Accepted:
 class UnifiedRequestProcessor:
     """`requests` hands over to agent-service, `responses` announces ends to the dispatcher.
 
-    `accepts` joins requests of the same moment into one statement, whose requests must be of different people: hence
-    `turns`, one accept per person at a time."""
+    `accepts` joins requests of the same moment into one statement, `completions` ends."""
 
     database: Database
     limits: Limits
@@ -57,7 +56,7 @@ class UnifiedRequestProcessor:
     tell_ended: Notifier
     worker_id: str
     accepts: Batcher[IncomingRequest, AcceptOutcome]
-    turns: Turns
+    completions: Batcher[Ended, Completion]
     pace: Pace
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -65,9 +64,8 @@ class UnifiedRequestProcessor:
         """Record a request and queue it for the agent. A repeated idempotency key returns the first request.
 
         `is_awaited`: the caller waits for the answer. Raises IdempotencyConflict, NotFound, SessionEnded, TooManyRequests, Unavailable."""
-        async with self.turns.of(request.user_id):
-            await fault("request_manager.accept.before_commit", request.request_id)
-            outcome = await self.accepts(request)
+        await fault("request_manager.accept.before_commit", request.request_id)
+        outcome = await self.accepts(request)
         await fault("request_manager.accept.committed", request.request_id)
         headers = {}
         if outcome.load is not None:
@@ -107,11 +105,8 @@ class UnifiedRequestProcessor:
 
     async def complete(self, answer: AgentResponse, *, announce: bool, item: WorkItem | None = None) -> Completed:
         """Record an end, once: the first one stays. `announce`: nobody else brings it to the dispatcher."""
-        worker = self.responses.lease()
         await fault("request_manager.complete.before_commit", answer.request_id)
-        done = await store.complete_request(
-            self.database, answer, announce=announce, worker=worker, item=item, owner=self.worker_id
-        )
+        done = await self.completions(Ended(answer, announce, item))
         await fault("request_manager.complete.committed", answer.request_id)
         if done.result is not None:
             self._ended(done.result, answer)

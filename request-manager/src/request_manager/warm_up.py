@@ -63,7 +63,7 @@ async def _statements(parts: Parts) -> None:
         ended_at=now,
         deadline_at=now,
     )
-    await store.complete_request(database, answer, announce=False, worker=None, item=None, owner="")
+    await store.complete_requests(database, [store.Ended(answer, announce=False)], worker=None, owner="")
     await store.result(database, request.request_id)
     await people.find_keys(database, [NOBODY])
 

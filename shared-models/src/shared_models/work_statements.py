@@ -48,6 +48,22 @@ def complete(name: str, *, item: str, claim: str, worker: str) -> str:
 )"""
 
 
+def complete_rows(name: str, source: str, *, worker: str) -> str:
+    """As `complete`, for all rows of CTE `source` (columns item, claim; null: none). `name` returns id, queue, key; `name_lane`
+    queue, key and pending."""
+    return f"""
+{name} as (
+  delete from work_items w using {source} s
+  where w.id = s.item and w.claim = s.claim and w.leased_by = {worker} and w.dead_at is null
+  returning w.id, w.queue, w.key
+),
+{name}_lane as (
+  update lanes l set pending = l.pending - 1, leased_by = null, run_at = now(), updated_at = now()
+  from {name} d where l.queue = d.queue and l.key = d.key
+  returning l.queue, l.key, l.pending
+)"""
+
+
 COMPLETE = f"""
 with {complete("done", item="$1::bigint", claim="$2::int", worker="$3::text")}
 select coalesce((select pending from done_lane), 0)

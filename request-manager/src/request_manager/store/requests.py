@@ -1,5 +1,6 @@
 """Statements about a stored request: complete, state, reads, wishes for an end, feedback."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +11,7 @@ from shared_models.database import Database
 from shared_models.enums import DeliveryStatus, IntegrationType, RequestStatus
 from shared_models.schemas import AgentResponse, Person
 from shared_models.work_queue import WorkItem
-from shared_models.work_statements import complete, enqueue
+from shared_models.work_statements import complete_rows, enqueue
 
 from request_manager.domain.ends import EndReason
 from request_manager.domain.results import StoredRequest, StoredResult
@@ -32,34 +33,52 @@ r.request_id, r.session_id, r.user_id, r.caller, r.status, r.integration_type, r
 r.metadata, r.end_wish = 'cancelled' as is_cancelling, r.created_at, r.ended_at, r.purged_at
 """
 
-# Locks in the order request, person, conversation, lanes: hence the scalar subqueries on what comes before.
+# The answers of a batch are of different sessions. Locks in the order request, person, conversation, lanes: hence the
+# subqueries on what comes before.
 COMPLETE = f"""
-with ended as (
+with ends as (
+  select * from unnest(
+    $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::bool[], $9::bool[],
+    $10::bigint[], $11::int[]
+  ) as i (
+    request_id, status, response, error, error_code, agent, ended_at, session_ended, announce, item, claim
+  )
+),
+ended as (
   update request_logs r
-  set status = $2, response = $3, error = $4, error_code = $5, agent = $6, ended_at = $7, session_ended = $8
-  where r.request_id = $1 and r.ended_at is null
-  returning {RESULT_COLUMNS}, r.wants_delivery
+  set status = i.status, response = i.response::json, error = i.error::json, error_code = i.error_code, agent = i.agent,
+      ended_at = i.ended_at, session_ended = i.session_ended
+  from ends i
+  where r.request_id = i.request_id and r.ended_at is null
+  returning {RESULT_COLUMNS}, r.session_ended, r.wants_delivery and i.announce as is_to_tell
 ),
 freed as (
-  update users u set open_requests = greatest(u.open_requests - 1, 0) from ended e where u.user_id = e.user_id
+  update users u set open_requests = greatest(u.open_requests - e.ended, 0)
+  from (select user_id, count(*) as ended from ended group by user_id) e where u.user_id = e.user_id
   returning u.user_id
 ),
 closed as (
   update conversations c set status = 'closed', closed_at = now()
-  from ended e, freed where c.session_id = e.session_id and $8 and c.status = 'active'
+  from ended e, (select count(*) from freed) as after_person
+  where c.session_id = e.session_id and e.session_ended and c.status = 'active'
   returning c.session_id
 ),
 work as (
   select '{RESPONSES_QUEUE}' as queue, e.session_id::text as key, null::bigint as seq, e.request_id::text as ref,
-         '{{}}'::jsonb as payload, $10::text as worker
+         '{{}}'::jsonb as payload, $12::text as worker
   from ended e, (select count(*) from freed) as after_person, (select count(*) from closed) as after_conversation
-  where $9 and e.wants_delivery
+  where e.is_to_tell
 ),
 {enqueue("told", "work")},
-{complete("done", item="(select $11::bigint from (select count(*) from told) as after)", claim="$12::int", worker="$13")}
-select e.*, told.id as item_id, told.key as item_key, told.leased_by as item_worker,
-       coalesce((select pending from done_lane), 0) as lane_pending
-from (select 1) as one left join ended e on true left join told on true
+handed_over as (select item, claim from ends, (select count(*) from told) as after_told),
+{complete_rows("done", "handed_over", worker="$13")}
+select i.request_id as asked, e.*, told.id as item_id, told.key as item_key, told.leased_by as item_worker,
+       coalesce(done_lane.pending, 0) as lane_pending
+from ends i
+left join ended e on e.request_id = i.request_id
+left join told on told.ref = i.request_id::text
+left join done on done.id = i.item
+left join done_lane on done_lane.queue = done.queue and done_lane.key = done.key
 """
 
 PROCESSING = "update request_logs set status = 'processing' where request_id = $1 and status = 'accepted'"
@@ -122,30 +141,51 @@ class Completion:
     lane_pending: int
 
 
-async def complete_request(
-    database: Database, answer: AgentResponse, *, announce: bool, worker: str | None, item: WorkItem | None, owner: str
-) -> Completion:
-    """Write an end, forward only, with everything that follows from it. `owner` holds the lease of `item`."""
-    row = await database.fetchrow(
-        COMPLETE,
-        answer.request_id,
-        answer.status.value,
-        answer.response.model_dump_json() if answer.response is not None else None,
-        answer.error.model_dump_json() if answer.error is not None else None,
-        answer.error.code if answer.error is not None else None,
-        answer.response.agent.name if answer.response is not None else None,
-        answer.ended_at,
-        answer.session_ended,
-        announce,
-        worker,
-        item.id if item is not None else None,
-        item.claim if item is not None else None,
-        owner,
-    )
-    assert row is not None
+@dataclass(frozen=True)
+class Ended:
+    """An end to be written. `announce`: queue it for the dispatcher; `item`: the hand-over that brought it, to be completed."""
+
+    answer: AgentResponse
+    announce: bool
+    item: WorkItem | None = None
+
+    def values(self) -> tuple[object, ...]:
+        """One element of each array of COMPLETE, in their order."""
+        answer, item = self.answer, self.item
+        return (
+            answer.request_id,
+            answer.status.value,
+            answer.response.model_dump_json() if answer.response is not None else None,
+            answer.error.model_dump_json() if answer.error is not None else None,
+            answer.error.code if answer.error is not None else None,
+            answer.response.agent.name if answer.response is not None else None,
+            answer.ended_at,
+            answer.session_ended,
+            self.announce,
+            item.id if item is not None else None,
+            item.claim if item is not None else None,
+        )
+
+
+async def complete_requests(
+    database: Database, ends: Sequence[Ended], *, worker: str | None, owner: str
+) -> list[Completion]:
+    """Write ends of different sessions, forward only, with everything that follows from them, in one statement.
+
+    `worker` is to tell the dispatcher; `owner` holds the leases of the items."""
+    columns = zip(*(end.values() for end in ends), strict=True)
+    rows = await database.fetch(COMPLETE, *map(list, columns), worker, owner)
+    found = {row["asked"]: row for row in rows}
+    # The same end twice (an event that came again): the second has found it written.
+    return [_completion(found.pop(end.answer.request_id, None), worker) for end in ends]
+
+
+def _completion(row: asyncpg.Record | None, worker: str | None) -> Completion:
+    if row is None:
+        return Completion(None, None, is_told_by_others=False, lane_pending=0)
     told = None
     if row["item_id"] is not None and worker is not None and row["item_worker"] == worker:
-        told = WorkItem(row["item_id"], RESPONSES_QUEUE, row["item_key"], str(answer.request_id), {})
+        told = WorkItem(row["item_id"], RESPONSES_QUEUE, row["item_key"], str(row["request_id"]), {})
     return Completion(
         result=_result(row) if row["request_id"] is not None else None,
         told=told,
