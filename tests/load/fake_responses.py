@@ -99,25 +99,25 @@ class FakeResponses:
 
     async def __call__(self, scope: Json, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await _lifespan(receive, send)
+            await answer_lifespan(receive, send)
             return
-        body = await _body(receive)
+        body = await body_of(receive)
         match scope["method"], scope["path"]:
             case "POST", "/v1/responses":
                 await self._responses(body, send)
             case "GET", "/v1/models":
                 model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "bench"}
-                await _reply(send, {"object": "list", "data": [model]})
+                await reply_json(send, {"object": "list", "data": [model]})
             case "GET", "/v1/health":
-                await _reply(send, {"status": "OK"})
+                await reply_json(send, {"status": "OK"})
             case "POST", "/control":
                 latency_ms = parse_qs(scope["query_string"].decode()).get("latency_ms", ["0"])[0]
                 self.latency_s, self.calls = float(latency_ms) / 1000, 0
-                await _reply(send, {"calls": 0})
+                await reply_json(send, {"calls": 0})
             case "GET", "/control":
-                await _reply(send, {"calls": self.calls})
+                await reply_json(send, {"calls": self.calls})
             case _:
-                await _reply(send, {"detail": "Not Found"}, 404)
+                await reply_json(send, {"detail": "Not Found"}, 404)
 
     async def _responses(self, body: bytes, send: Send) -> None:
         self.calls += 1
@@ -125,13 +125,13 @@ class FakeResponses:
             await asyncio.sleep(self.latency_s)
         number = next(self._numbers)
         if not STREAMED.search(body):
-            await _reply(send, response(number, answer_to(body)))
+            await reply_json(send, response(number, answer_to(body)))
             return
         lines = [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in stream_events(number, answer_to(body))]
-        await _reply_bytes(send, "".join(lines).encode(), b"text/event-stream")
+        await reply_bytes(send, "".join(lines).encode(), b"text/event-stream")
 
 
-async def _body(receive: Receive) -> bytes:
+async def body_of(receive: Receive) -> bytes:
     parts = []
     while True:
         message = await receive()
@@ -140,17 +140,17 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _reply(send: Send, body: Json, status: int = 200) -> None:
-    await _reply_bytes(send, json.dumps(body).encode(), b"application/json", status)
+async def reply_json(send: Send, body: Json, status: int = 200) -> None:
+    await reply_bytes(send, json.dumps(body).encode(), b"application/json", status)
 
 
-async def _reply_bytes(send: Send, body: bytes, kind: bytes, status: int = 200) -> None:
+async def reply_bytes(send: Send, body: bytes, kind: bytes, status: int = 200) -> None:
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
+async def answer_lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

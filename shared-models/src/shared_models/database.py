@@ -29,6 +29,7 @@ UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.DiskFullError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # "another operation is in progress": the server died in the middle of an answer
 )
 
 log = get_logger(__name__)

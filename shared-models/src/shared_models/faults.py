@@ -1,7 +1,8 @@
 """Fault points: named places where a death or an error hurts most. Tests arm them, one by one; production passes by.
 
-A folder (FAULTS_DIR, local profile only) arms a point by a file of its name, see `Fault`. Each time one strikes, a line is
-written and fsynced to `struck.jsonl` there first: `point`, `kind`, `ref` (the request or delivery), `pid`, `at`."""
+A folder (FAULTS_DIR, local profile only) arms a point by a file of its name, see `Fault`; a file `any` arms whichever point
+is next. Each time one strikes, a line is written and fsynced to `struck.jsonl` there first: `point`, `kind`, `ref` (the
+request or delivery), `pid`, `at`; and for an exit another one for each delivery whose outcome it leaves unknown, `beside`."""
 
 import asyncio
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STRUCK = "struck.jsonl"
+ANY = "any"
 REPLYING = "web.replying"
 
 # Every point, and what has happened when it is reached. A test fails for one that no code calls, and for a call of none of these.
@@ -57,6 +59,14 @@ POINTS: dict[str, str] = {
 }
 
 
+# Between these two the receiver may have a message that we have not written down.
+WINDOW_OPENS, AMBIGUOUS, WINDOW_CLOSES = (
+    "dispatcher.before_send",
+    "dispatcher.sent_before_commit",
+    "dispatcher.committed",
+)
+
+
 class Kind(StrEnum):
     EXIT = "exit"  # kill -9 of oneself
     RAISE = "raise"
@@ -66,7 +76,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """What the file of a point holds, as JSON. `match`: only where `ref` contains it. `once`: the first one to strike takes
+    """What the file of a point holds, as JSON. `match`: only where "point ref" contains it. `once`: the first one to strike takes
     the file away, so that one file is one strike, however many processes share the folder."""
 
     kind: Kind
@@ -88,19 +98,28 @@ class ReplyDropped(Exception):
     """A fault of kind `drop-reply`."""
 
 
-@dataclass(frozen=True)
 class Armed:
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ambiguous: set[str] = set()
 
     async def pass_by(self, point: str, ref: str) -> None:
         if point not in POINTS:
             raise ValueError(f"no such fault point: {point}")
-        fault = self._struck(point, ref)
-        if fault is None:
-            return
-        self._write_down(point, fault.kind, ref)
+        fault = self._struck(point, ref) or self._struck(point, ref, ANY)
+        if fault is not None:
+            self._write_down(point, fault.kind, ref)
+            await self._strike(point, ref, fault)
+        if point == WINDOW_OPENS:
+            self._ambiguous.add(ref)
+        elif point == WINDOW_CLOSES:
+            self._ambiguous.discard(ref)
+
+    async def _strike(self, point: str, ref: str, fault: Fault) -> None:
         match fault.kind:
             case Kind.EXIT:
+                for other in self._ambiguous - {ref}:
+                    self._write_down(AMBIGUOUS, fault.kind, other, beside=point)
                 os.kill(os.getpid(), signal.SIGKILL)
             case Kind.RAISE:
                 raise Injected(point)
@@ -109,20 +128,20 @@ class Armed:
             case Kind.DROP_REPLY:
                 raise ReplyDropped
 
-    def _struck(self, point: str, ref: str) -> Fault | None:
-        file = self.folder / point
+    def _struck(self, point: str, ref: str, name: str = "") -> Fault | None:
+        file = self._folder / (name or point)
         with suppress(FileNotFoundError):
             fault = Fault.read(file.read_text())
-            if fault.match not in ref:
+            if fault.match not in f"{point} {ref}":
                 return None
             if fault.once:
                 file.unlink()  # of two processes only one succeeds
             return fault
         return None
 
-    def _write_down(self, point: str, kind: Kind, ref: str) -> None:
-        line = json.dumps({"point": point, "kind": kind, "ref": ref, "pid": os.getpid(), "at": time.time()})
-        target = os.open(self.folder / STRUCK, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    def _write_down(self, point: str, kind: Kind, ref: str, **more: str) -> None:
+        line = json.dumps({"point": point, "kind": kind, "ref": ref, "pid": os.getpid(), "at": time.time()} | more)
+        target = os.open(self._folder / STRUCK, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(target, line.encode() + b"\n")
             os.fsync(target)

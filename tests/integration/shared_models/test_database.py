@@ -22,3 +22,16 @@ async def test_a_closed_pool_is_an_outage(database_url: str) -> None:
     await database.close()
     with pytest.raises(Unavailable):
         await database.fetchval("select 1")
+
+
+async def test_a_connection_that_breaks_in_the_middle_of_an_answer_is_an_outage(database_url: str) -> None:
+    async def broken(_connection: object) -> None:
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+    database = Database(database_url)
+    await database.open()
+    try:
+        with pytest.raises(Unavailable):
+            await database._run(broken)
+    finally:
+        await database.close()

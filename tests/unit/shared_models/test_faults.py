@@ -59,6 +59,21 @@ async def test_a_point_strikes_once_for_what_its_file_matches_and_writes_that_do
     assert (line["point"], line["kind"], line["ref"]) == (POINT, "raise", "it is mine")
 
 
+async def test_an_exit_names_the_deliveries_whose_outcome_it_leaves_unknown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.kill", lambda *_: None)
+    for delivery in ("sent and written down", "sent"):
+        await fault("dispatcher.before_send", delivery)
+    await fault("dispatcher.committed", "sent and written down")
+    arm(folder, "any", kind="exit", match="dispatcher.plan")
+    await fault("dispatcher.plan.committed", "a request")
+    assert [(line["point"], line["ref"], line.get("beside")) for line in struck(folder)] == [
+        ("dispatcher.plan.committed", "a request", None),
+        ("dispatcher.sent_before_commit", "sent", "dispatcher.plan.committed"),
+    ]
+
+
 async def test_a_lasting_fault_strikes_each_time(folder: Path) -> None:
     arm(folder, POINT, kind="sleep", sleep_s=0, once=False)
     await fault(POINT)

@@ -1,0 +1,133 @@
+"""What the audit looks at: the client's ledger, the files of the sinks, the logged deaths, and every table."""
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from shared_models.faults import AMBIGUOUS, STRUCK
+
+from tests.chaos.lines import Json, Lines, read_lines
+from tests.chaos.people import ChaosPerson
+from tests.chaos.stack import Stack
+from tests.chaos.talk import CANARY
+from tests.load.cluster import sql
+
+SEEDED = "seeded-"  # tickets that the stand-in has from the beginning
+
+type Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Ids are text. `ambiguous`: per delivery, how many logged deaths left its outcome unknown; `heard`: per session, whose
+    canaries stand in its messages; `inbox`: what people read over the API."""
+
+    folder: Path
+    accepted: list[Json]
+    webhook: list[Json]
+    tickets: list[Json]
+    inbox: list[Json]
+    ambiguous: Counter[str]
+    requests: dict[str, dict[str, Any]]
+    runs: dict[str, dict[str, Any]]
+    deliveries: Rows
+    confirmations: Rows
+    work: Rows
+    dead: Rows
+    lanes: Rows
+    people: dict[str, dict[str, Any]]
+    heard: dict[str, set[str]]
+    secrets: dict[str, str]
+
+
+def gather(stack: Stack, people: list[ChaosPerson]) -> Evidence:
+    """With the product at rest. The inboxes are read through the public API, into `inbox.jsonl`."""
+    url, folder = stack.database_url, stack.folder
+    struck = [line for line in read_lines(stack.faults / STRUCK) if line["point"] == AMBIGUOUS]
+    canaries = {each.user_id: {"canary": each.canary} for each in people}
+    work = _rows(url, "select id, queue, key, ref, last_error, dead_at from work_items")
+    heard: dict[str, set[str]] = defaultdict(set)
+    for row in _rows(url, "select session_id, content from session_messages where content like '%canary-%'"):
+        heard[row["session_id"]] |= set(CANARY.findall(row["content"]))
+    return Evidence(
+        folder=folder,
+        accepted=[line for line in read_lines(folder / "ledger.jsonl") if line["kind"] == "accepted"],
+        webhook=list(read_lines(folder / "webhook.jsonl")),
+        tickets=[
+            ticket
+            for ticket in json.loads((folder / "servicenow" / "tickets.json").read_text())["tickets"]
+            if not ticket["variables"].get("correlation_id", "").startswith(SEEDED)
+        ],
+        inbox=read_inboxes(stack, people),
+        ambiguous=Counter(line["ref"] for line in struck),
+        requests=_by(
+            "request_id",
+            _rows(
+                url,
+                "select request_id, session_id, user_id, sequence, status, response::text, error::text, idempotency_key"
+                " from request_logs",
+            ),
+        ),
+        runs=_by("request_id", _rows(url, "select request_id, session_id, seq, state, ended_at from agent_runs")),
+        deliveries=_rows(url, "select id, request_id, integration, part, status, reason from delivery_logs"),
+        confirmations=_rows(url, "select id, state, outcome from confirmations"),
+        work=[row for row in work if row["dead_at"] is None],
+        dead=[row for row in work if row["dead_at"] is not None],
+        lanes=_rows(
+            url, "select queue, key, pending, leased_by from lanes where pending <> 0 or leased_by is not null"
+        ),
+        people={
+            row["user_id"]: row | canaries[row["user_id"]]
+            for row in _rows(url, "select user_id, open_requests from users")
+            if row["user_id"] in canaries
+        },
+        heard=heard,
+        secrets=_secrets(stack, people),
+    )
+
+
+def read_inboxes(stack: Stack, people: list[ChaosPerson]) -> list[Json]:
+    """Each person's messages of the test integration, page by page."""
+    lines = Lines(stack.folder / "inbox.jsonl")
+    with httpx.Client(base_url=stack.url, timeout=20) as http:
+        for person in people:
+            cursor = ""
+            while True:
+                params = {"limit": "100", "cursor": cursor}
+                headers = {"authorization": f"Bearer {person.key}"}
+                reply = http.get("/api/v1/users/me/test-messages", params=params, headers=headers)
+                page = reply.raise_for_status().json()
+                for item in page["items"]:
+                    lines.add(**(item | {"user_id": person.user_id}))
+                cursor = page.get("next_cursor") or ""
+                if not cursor:
+                    break
+    return list(read_lines(stack.folder / "inbox.jsonl"))
+
+
+def _secrets(stack: Stack, people: list[ChaosPerson]) -> dict[str, str]:
+    made = stack.wiring.secrets
+    names = ("service_token_key", "identity_signing_key", "secrets_key", "servicenow_api_key")
+    password = stack.database_url.partition("@")[0].rpartition(":")[2]
+    webhooks = {
+        f"a webhook's secret ({line['canary']})": line["secret"]
+        for line in read_lines(stack.folder / "webhook_secrets.jsonl")
+    }
+    keys = {f"the key of {each.canary}": each.key for each in people}
+    return {name: getattr(made, name) for name in names} | {"the database's password": password} | keys | webhooks
+
+
+def _rows(url: str, statement: str) -> Rows:
+    return [{name: _plain(value) for name, value in row.items()} for row in sql(url, statement)]
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, UUID) else value
+
+
+def _by(name: str, rows: Rows) -> dict[str, dict[str, Any]]:
+    return {row[name]: row for row in rows}

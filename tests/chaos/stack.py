@@ -1,0 +1,238 @@
+"""The product under fire: real services in two replicas behind a balancer, a real database, everything else a process of ours.
+
+Call everything here from the main thread: children end with the thread that started them."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import psutil
+import yaml
+from local_stack.ports import free_port
+from local_stack.postgres import ClusterOptions, PostgresCluster
+from local_stack.programs import Child, Program, run_once, wait_until_ready
+from local_stack.settings import inherited_environment
+from local_stack.state import Secrets
+from local_stack.wiring import AGENTS_FOLDER, ModelChoice, Ports, Wiring
+
+from tests.chaos.lines import Lines
+from tests.load.fake_responses import MODEL
+
+# Processes die, the machine does not: what was written to a file stays. What is committed must be in the file.
+DATABASE = {"fsync": "off", "full_page_writes": "off", "max_connections": "300", "log_lock_waits": "on"}
+READY_TIMEOUT_S = 90.0
+REPLICAS = 2
+LIMITS = {"REQUESTS_PER_MINUTE": "100000", "WAITING_REQUESTS": "20000"}
+MODEL_CALL_S, TURN_S = 4, 15
+SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
+TOOLS = "ServiceNow MCP"
+HARNESS = "harness"
+
+
+@dataclass
+class Slot:
+    """A process that is started again whenever it has ended. `starts` counts, so that each life has a log of its own."""
+
+    program: Program
+    child: Child
+    starts: int = 1
+
+
+@dataclass
+class Stack:
+    folder: Path
+    mode: str
+    wiring: Wiring
+    cluster: PostgresCluster
+    kills: Lines
+    slots: dict[str, Slot] = field(default_factory=dict)
+    around: list[Child] = field(default_factory=list)
+    killed: int = 0
+    is_held: bool = False
+
+    @property
+    def faults(self) -> Path:
+        return self.folder / "faults"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.wiring.ports.request_manager}"
+
+    @property
+    def database_url(self) -> str:
+        return self.cluster.url()
+
+    def start_slot(self, name: str, program: Program) -> None:
+        self.slots[name] = Slot(program, Child(program, self.folder / "logs" / f"{name}.1.log"))
+
+    def tick(self) -> list[str]:
+        """Start again what has ended. Returns the names."""
+        ended = [name for name, slot in self.slots.items() if slot.child.process.poll() is not None]
+        for name in ended if not self.is_held else ():
+            slot = self.slots[name]
+            slot.starts += 1
+            slot.child = Child(slot.program, self.folder / "logs" / f"{name}.{slot.starts}.log")
+        return ended
+
+    def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        self.kills.add(name=name, signal=how.name, pid=self.slots[name].child.process.pid, at=time.time())
+        self.slots[name].child.process.send_signal(how)
+        self.killed += how is signal.SIGKILL
+
+    def kill_database(self, how: signal.Signals) -> None:
+        """`how`: SIGQUIT (immediate shutdown) or SIGKILL of the postmaster; then it is started again at the same port."""
+        self.kills.add(name="postgres", signal=how.name, pid=self.cluster.server_pid, at=time.time())
+        psutil.Process(self.cluster.server_pid).send_signal(how)
+        self.killed += 1
+        self.cluster.stop()
+        self.cluster.start()
+
+    def wait_until_ready(self) -> float:
+        """Every process, started again if need be. Returns the seconds it took."""
+        began_s = time.monotonic()
+        while True:
+            self.tick()
+            if all(_is_ready(slot.child) for slot in self.slots.values()):
+                return time.monotonic() - began_s
+            if time.monotonic() - began_s > READY_TIMEOUT_S:
+                waiting = [name for name, slot in self.slots.items() if not _is_ready(slot.child)]
+                raise TimeoutError(f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(waiting)}")
+            time.sleep(0.05)
+
+    def stop_services(self) -> None:
+        """All of them at once, by SIGTERM, and no restart until `resume`."""
+        self.is_held = True
+        for slot in self.slots.values():
+            slot.child.process.terminate()
+        for slot in self.slots.values():
+            slot.child.stop()
+
+    def resume(self) -> None:
+        self.is_held = False
+        self.tick()
+
+    def names(self, service: str) -> list[str]:
+        return [name for name in self.slots if name.rpartition(".")[0] == service or name == service]
+
+    def name_of(self, pid: int) -> str:
+        return next((name for name, slot in self.slots.items() if slot.child.process.pid == pid), "")
+
+    def stop(self) -> None:
+        self.is_held = True
+        for slot in self.slots.values():
+            slot.child.process.terminate()
+        for child in [*(slot.child for slot in self.slots.values()), *reversed(self.around)]:
+            child.stop()
+
+
+def _is_ready(child: Child) -> bool:
+    return child.process.poll() is None and child.is_ready()
+
+
+@contextmanager
+def running_stack(folder: Path, mode: str, *, seed: int, latency_ms: int = 0) -> Iterator[Stack]:
+    """Everything, ready. `folder` gets the logs and what the sinks have seen; the database is gone afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "logs").mkdir(parents=True)
+    (folder / "faults").mkdir()
+    home = Path(tempfile.mkdtemp(prefix="ssa-chaos-"))
+    home.chmod(0o755)
+    options = ClusterOptions(port=free_port(), settings=tuple(DATABASE.items()))
+    cluster = PostgresCluster(home / "cluster", log=folder / "logs" / "postgres.log", options=options)
+    stack: Stack | None = None
+    try:
+        cluster.start()
+        stack = _wired(folder, mode, cluster)
+        _start(stack, seed, latency_ms)
+        yield stack
+    finally:
+        if stack is not None:
+            stack.stop()
+        cluster.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _wired(folder: Path, mode: str, cluster: PostgresCluster) -> Stack:
+    model = ModelChoice(f"http://127.0.0.1:{free_port()}", MODEL, None)
+    wiring = Wiring(Ports.free(), Secrets.generate(), model, folder, cluster.url())
+    migrate = [sys.executable, "-m", "shared_models.migrate"]
+    if run_once(migrate, env=wiring.database_tools(), log=folder / "logs" / "migrate.log") != 0:
+        raise RuntimeError(f"the migrations failed, see {folder}/logs/migrate.log")
+    return Stack(folder, mode, wiring, cluster, Lines(folder / "kills.jsonl"))
+
+
+def _start(stack: Stack, seed: int, latency_ms: int) -> None:
+    folder, wiring = stack.folder, stack.wiring
+    model_port = int(wiring.model.url.rpartition(":")[2])
+    model = ["--leaks", str(folder / "leaks.jsonl"), "--latency-ms", str(latency_ms)]
+    sink_port = free_port()
+    sink = ["--file", str(folder / "webhook.jsonl"), "--seed", str(seed)]
+    around = [
+        wiring.demo_rules(),
+        wiring.servicenow(),
+        _harness("model", model_port, *model, ready_path="/v1/health"),
+        _harness("sink", sink_port, *sink),
+    ]
+    (folder / "sink_port").write_text(str(sink_port))
+    stack.around = [Child(program, folder / "logs" / f"{HARNESS}-{program.name}.log") for program in around]
+    wait_until_ready(stack.around, timeout_s=READY_TIMEOUT_S)
+    stack.start_slot(TOOLS, _armed(stack, wiring.servicenow_mcp()))
+    routes = {program.port: [free_port() for _ in range(REPLICAS)] for program in wiring.services()}
+    _start_balancer(stack, routes)
+    for program in wiring.services():
+        for number, port in enumerate(routes[program.port], start=1):
+            stack.start_slot(f"{program.name}.{number}", _replica(stack, program, port))
+    stack.wait_until_ready()
+
+
+def _start_balancer(stack: Stack, routes: dict[int, list[int]]) -> None:
+    command = [sys.executable, "-m", "tests.chaos.balancer"]
+    command += [f"{port}={','.join(map(str, backends))}" for port, backends in routes.items()]
+    program = Program("balancer", command, inherited_environment(), stack.wiring.ports.request_manager)
+    stack.around.append(Child(program, stack.folder / "logs" / f"{HARNESS}-balancer.log"))
+
+
+def _harness(module: str, port: int, *arguments: str, ready_path: str = "/readyz") -> Program:
+    command = [sys.executable, "-m", f"tests.chaos.{module}", "--port", str(port), *arguments]
+    return Program(module, command, inherited_environment(), port, ready_path)
+
+
+def _armed(stack: Stack, program: Program) -> Program:
+    return replace(program, env={**program.env, "FAULTS_DIR": str(stack.faults)})
+
+
+def _replica(stack: Stack, program: Program, port: int) -> Program:
+    own = {"PORT": str(port), "METRICS_PORT": "0", "AGENTS_DIR": str(_hasty_agents(stack.folder))}
+    armed = _armed(stack, program)
+    return replace(armed, env={**armed.env, **LIMITS, **own}, port=port)
+
+
+def _hasty_agents(folder: Path) -> Path:
+    """The product's agents with limits of seconds: a model that hangs is given up within the run."""
+    target = folder / "agents"
+    if not target.exists():
+        target.mkdir()
+        for file in AGENTS_FOLDER.glob("*.yaml"):
+            agent = yaml.safe_load(file.read_text())
+            agent["limits"] = {**agent.get("limits", {}), "model_call_s": MODEL_CALL_S, "turn_s": TURN_S}
+            (target / file.name).write_text(yaml.safe_dump(agent, sort_keys=False))
+    return target
+
+
+def sink_url(stack: Stack, canary: str) -> str:
+    return f"http://127.0.0.1:{(stack.folder / 'sink_port').read_text()}/hook/{canary}"
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

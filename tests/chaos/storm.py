@@ -1,0 +1,146 @@
+"""One run: people ask, everything dies again and again, then it comes to rest and the audit looks."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import httpx
+from local_stack.settings import REPOSITORY
+
+from tests.chaos.audit import Findings, audit
+from tests.chaos.client import ClientJob
+from tests.chaos.evidence import gather
+from tests.chaos.lines import Lines
+from tests.chaos.monkey import Monkey
+from tests.chaos.people import ChaosPerson, make_people, write_laptops
+from tests.chaos.stack import Stack, sink_url
+from tests.load.cluster import sql
+
+WORK = REPOSITORY / ".local" / "chaos"
+DRAINED_WITHIN_S = 240.0
+CLIENT_ENDS_WITHIN_S = 240.0
+OPEN = """
+select (select count(*) from request_logs where ended_at is null)
+     + (select count(*) from work_items where dead_at is null)
+     + (select count(*) from delivery_logs where status in ('pending', 'retrying'))
+"""
+
+
+@dataclass(frozen=True)
+class Size:
+    """When a run is enough: `kills` deaths and `accepted` requests; `most_s` ends it in any case."""
+
+    kills: int
+    accepted: int
+    most_s: float
+    talkers: int = 24
+    owners: int = 12
+
+
+@dataclass
+class Result:
+    """One line of the table. `notes` go below it."""
+
+    name: str
+    findings: Findings
+    kills: int
+    never_struck: list[str] = field(default_factory=list)
+    notes: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def row(self) -> dict[str, int]:
+        return {"kills": self.kills} | self.findings.row
+
+
+def people_of(stack: Stack, *, talkers: int, owners: int) -> tuple[list[ChaosPerson], list[ChaosPerson]]:
+    """People with webhooks of their own, and owners of laptops."""
+    people = make_people(stack.database_url, talkers + owners)
+    write_laptops(stack.folder / "servicenow", people[talkers:])
+    kept = Lines(stack.folder / "webhook_secrets.jsonl")
+    with httpx.Client(base_url=stack.url, timeout=20) as http:
+        for person in people[:talkers]:
+            config = {"url": sink_url(stack, person.canary)}
+            body = {"enabled": True, "priority": 1, "config": config, "retry_delay_seconds": 0}
+            headers = {"authorization": f"Bearer {person.key}"}
+            reply = http.put("/api/v1/users/me/integrations/webhook", json=body, headers=headers)
+            kept.add(canary=person.canary, secret=reply.raise_for_status().json()["secret"])
+    return people[:talkers], people[talkers:]
+
+
+def start_client(stack: Stack, job: ClientJob) -> subprocess.Popen[bytes]:
+    log = (stack.folder / "logs" / "client.txt").open("ab")
+    command = [sys.executable, "-m", "tests.chaos.client"]
+    client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=REPOSITORY)
+    log.close()
+    assert client.stdin is not None
+    client.stdin.write(json.dumps(asdict(job)).encode())
+    client.stdin.close()
+    return client
+
+
+def storm(stack: Stack, seed: int, size: Size, points: list[str]) -> Result:
+    """Load and deaths together until both are enough; then rest, then the audit."""
+    talkers, owners = people_of(stack, talkers=size.talkers, owners=size.owners)
+    until = stack.folder / "until"
+    job = ClientJob(
+        url=stack.url,
+        folder=str(stack.folder),
+        until=str(until),
+        seed=seed,
+        talkers=[each.as_json() for each in talkers],
+        owners=[each.as_json() for each in owners],
+        pause_s=0.5,
+        laptops_within_s=size.most_s / 3,
+    )
+    client = start_client(stack, job)
+    monkey = Monkey(stack, seed, points)
+    give_up_at = time.monotonic() + size.most_s
+
+    def is_enough() -> bool:
+        is_late = time.monotonic() > give_up_at
+        return is_late or (monkey.kills >= size.kills and accepted_count(stack) >= size.accepted)
+
+    try:
+        monkey.run(is_enough)
+        until.touch()
+        finish(stack, client)
+    finally:
+        client.kill()
+        client.wait()
+    drained_s = drain(stack)
+    findings = audit(gather(stack, [*talkers, *owners]))
+    return Result(stack.folder.name, findings, monkey.kills, monkey.never_struck(), {"drained after, s": drained_s})
+
+
+def accepted_count(stack: Stack) -> int:
+    ledger = stack.folder / "ledger.jsonl"
+    return ledger.read_bytes().count(b'"accepted"') if ledger.exists() else 0
+
+
+def finish(stack: Stack, client: subprocess.Popen[bytes]) -> None:
+    """The client ends what it has begun. Raises TimeoutError."""
+    give_up_at = time.monotonic() + CLIENT_ENDS_WITHIN_S
+    while client.poll() is None:
+        stack.tick()
+        if time.monotonic() > give_up_at:
+            raise TimeoutError("the load client does not come to its end")
+        time.sleep(0.1)
+    if client.returncode != 0:
+        raise RuntimeError(f"the load client failed: see {stack.folder}/logs/client.txt")
+
+
+def drain(stack: Stack, within_s: float = DRAINED_WITHIN_S) -> float:
+    """Until nothing is open any more, or the time is over: then the audit says what is stuck. Returns the seconds."""
+    began_s = time.monotonic()
+    while sql(stack.database_url, OPEN)[0][0] and time.monotonic() - began_s < within_s:
+        stack.tick()
+        time.sleep(0.2)
+    return time.monotonic() - began_s
+
+
+def folder_of(name: str) -> Path:
+    WORK.mkdir(parents=True, exist_ok=True)
+    return WORK / name
