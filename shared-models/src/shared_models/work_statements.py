@@ -107,7 +107,7 @@ where queue = $1 and key = any($2::text[]) and leased_by = $3
 FAIL = """
 with failed as (
   update work_items
-  set attempts = attempts + $4, leased_by = null, last_error = $5, run_at = now() + $6 * interval '1 second',
+  set attempts = attempts + $4, lost = 0, leased_by = null, last_error = $5, run_at = now() + $6 * interval '1 second',
       dead_at = case when $7 then now() end
   where id = $1 and claim = $2 and leased_by = $3
   returning queue, key, run_at

@@ -264,6 +264,17 @@ async def test_a_row_that_lost_its_worker_five_times_is_given_up(queues: Queues,
     assert await queues.pending() == 0
 
 
+async def test_an_answer_clears_a_row_of_the_suspicion_that_it_kills(queues: Queues, database: Database) -> None:
+    async def handle(_item: WorkItem) -> None:
+        raise RetryLater("not now", after_s=60.0, counted=False)
+
+    await queues.put("a")
+    await database.execute("update work_items set lost = 4")
+    queues.start(handle)
+    await eventually(lambda: database.fetchval("select run_at > now() + interval '30 seconds' from work_items"))
+    assert await database.fetchval("select lost from work_items") == 0
+
+
 async def test_a_suspected_row_runs_alone(queues: Queues, database: Database) -> None:
     together: list[set[str]] = []
     running: set[str] = set()

@@ -51,7 +51,7 @@ class Lane(Base):
 class WorkItem(Base):
     """One piece of work. Written by every service, its own queues. Deleted when done; kept as a dead letter when given up.
 
-    `attempts` counts answered failures, `lost` counts lost leases, `claim` is the fence that a completion must carry."""
+    `attempts` counts answered failures, `lost` counts leases lost since the last answer, `claim` is the fence that a completion must carry."""
 
     __tablename__ = "work_items"
 
