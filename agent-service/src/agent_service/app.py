@@ -53,8 +53,8 @@ from agent_service.warm_up import warm_patiently, warm_routes, warm_statements
 RUN_NEWS = "ssa_runs"
 # A failure of the model or a tool ends the run; what comes here are errors of ours.
 OWN_ERRORS = RetryPolicy(attempts=4, base_s=0.5, cap_s=10.0)
-# Half a day of the sink being away.
-EVENT_RETRIES = RetryPolicy(attempts=300, base_s=0.5, cap_s=300.0)
+# Some eight hours of the sink being away; back at work within half a minute after it.
+EVENT_RETRIES = RetryPolicy(attempts=2000, base_s=0.5, cap_s=30.0)
 LONGEST_RUN_S = 900.0
 EVENT_CONCURRENCY = 64
 

@@ -43,8 +43,8 @@ from integration_dispatcher.vault import Vault
 NOBODY = UUID(int=0)
 # A handler's failures are counted on the delivery; what the queue counts are errors of ours.
 OWN_ERRORS = RetryPolicy(attempts=10, base_s=1.0, cap_s=300.0)
-# Half a day of request-manager being away.
-REPORTS = RetryPolicy(attempts=300, base_s=0.5, cap_s=300.0)
+# Some eight hours of request-manager or the broker being away; back at work within half a minute after it.
+REPORTS = RetryPolicy(attempts=2000, base_s=0.5, cap_s=30.0)
 FINISH_WITHIN_S = 5.0
 
 log = get_logger(__name__)

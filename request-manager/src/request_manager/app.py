@@ -50,7 +50,7 @@ from request_manager.waiting import ENDED_CHANNEL, Waiting
 from request_manager.warm_up import warm_up
 
 NAME = ServiceName.REQUEST_MANAGER
-HANDOVER_CAP_S = 60.0
+HANDOVER_CAP_S = 30.0
 ROUTERS = (
     requests.router,
     results.router,
