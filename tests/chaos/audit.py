@@ -6,11 +6,16 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from shared_models.worker import MAX_LOST
 
 from tests.chaos.evidence import Evidence
 from tests.chaos.lines import Json, read_lines
 from tests.chaos.talk import CANARY, Do
 
+GIVEN_UP = {"internal_error": "agent-service", "undeliverable": "request-manager"}
 ENDED = ("completed", "failed", "cancelled", "expired")
 MOST_SHOWN = 20
 
@@ -22,6 +27,7 @@ class Findings:
     accepted: int = 0
     by_check: dict[str, list[str]] = field(default_factory=dict)
     excused: int = 0
+    given_up: int = 0
 
     @property
     def is_clean(self) -> bool:
@@ -38,7 +44,7 @@ class Findings:
             "duplicates": self.count("repeats", "messages", "tickets"),
             "order": self.count("order"),
             "leaks": self.count("leaks", "secrets"),
-            "other": self.count("ends", "refusals", "dead letters"),
+            "other": self.count("ends", "refusals", "dead letters", "scenarios"),
         }
 
     def words(self) -> str:
@@ -53,6 +59,7 @@ def audit(evidence: Evidence) -> Findings:
     findings = Findings(accepted=len({line["request_id"] for line in evidence.accepted}))
     for name, check in CHECKS.items():
         findings.by_check[name] = list(check(evidence))
+    findings.given_up = sum(_is_given_up(evidence, row) for row in evidence.requests.values())
     findings.excused = len(_repeated_messages(evidence)) - findings.count("messages")
     return findings
 
@@ -94,7 +101,7 @@ def ends(evidence: Evidence) -> Iterable[str]:
             yield f"{request_id}: request {row['status']}, run {run['state']}"
         if line is None or line.get("laptop"):
             continue
-        if row["status"] not in _expected(line):
+        if row["status"] not in _expected(line) and not _is_given_up(evidence, row):
             yield f"{request_id}: {row['status']} ({row['error']}), asked for {line['do']}"
         elif row["status"] == "completed" and f"nonce-{line['nonce']}" not in row["response"]:
             yield f"{request_id}: another answer than its own"
@@ -107,6 +114,16 @@ def _expected(line: Json) -> set[str]:
     if line.get("may_close"):
         expected |= {"failed"}
     return expected
+
+
+def _is_given_up(evidence: Evidence, row: dict[str, Any]) -> bool:
+    """Taken for one that kills its worker: so many have died, as logged, between its beginning and its end."""
+    service = GIVEN_UP.get(row["error_code"] or "")
+    return service is not None and _deaths(evidence, service, row["created_at"], row["ended_at"]) >= MAX_LOST
+
+
+def _deaths(evidence: Evidence, service: str, begin: datetime, end: datetime) -> int:
+    return sum(name == service and begin.timestamp() <= at <= end.timestamp() for name, at in evidence.deaths)
 
 
 def repeats(evidence: Evidence) -> Iterable[str]:
@@ -245,7 +262,11 @@ def secrets(evidence: Evidence) -> Iterable[str]:
 
 
 def dead_letters(evidence: Evidence) -> Iterable[str]:
-    yield from (f"{row['queue']} {row['ref']}: {row['last_error']}" for row in evidence.dead)
+    """None but of rows that were taken for killers of their workers."""
+    for row in evidence.dead:
+        service = row["queue"].partition(".")[0]
+        if _deaths(evidence, service, row["created_at"], row["dead_at"]) < MAX_LOST or "died" not in row["last_error"]:
+            yield f"{row['queue']} {row['ref']}: {row['last_error']}"
 
 
 CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {

@@ -31,7 +31,9 @@ ODD = {do: 1 for do in Do if do not in COMMON}
 
 @dataclass(frozen=True)
 class ClientJob:
-    """`until`: a file whose appearance ends the run; `most`: a number of accepted requests that ends it as well."""
+    """`until`: a file whose appearance ends the run; `most`: a number of accepted requests that ends it as well.
+
+    `kind`: talk (all that people do), race (cancels and closes against answers), queue (single requests, nobody waits)."""
 
     url: str
     folder: str
@@ -39,6 +41,7 @@ class ClientJob:
     seed: int
     talkers: list[Json]
     owners: list[Json]
+    kind: str = "talk"
     most: int = 1_000_000
     pause_s: float = 0.05
     share_of_odd: float = 1.0
@@ -61,7 +64,8 @@ class Client:
         return self.stopped_at > 0
 
     async def run(self) -> None:
-        talkers = [self._talk(ChaosPerson(**each)) for each in self.job.talkers]
+        play = {"talk": self._talk, "race": self._race, "queue": self._queue}[self.job.kind]
+        talkers = [play(ChaosPerson(**each)) for each in self.job.talkers]
         owners = [self._replace_laptop(ChaosPerson(**each)) for each in self.job.owners]
         await asyncio.gather(*talkers, *owners)
 
@@ -154,6 +158,30 @@ class Client:
     async def _close(self, person: ChaosPerson, session: str) -> None:
         await asyncio.sleep(self.chance.random() * 0.05)
         await self.call(person, "POST", f"/api/v1/sessions/{session}/close")
+
+    async def _race(self, person: ChaosPerson) -> None:
+        """Two requests of a session, then at once: a cancel of the first, the close, a third request."""
+        about = {"may_close": True}
+        while not self.is_over:
+            first = await self._queued(person, None, may_cancel=True, **about)
+            if first is None:
+                continue
+            session = first["session_id"]
+            await self._queued(person, session, **about)
+            await asyncio.sleep(self.chance.random() * 0.03)
+            cancel = self.call(person, "POST", f"/api/v1/requests/{first['request_id']}/cancel")
+            await asyncio.gather(cancel, self._close(person, session), self._queued(person, session, **about))
+
+    async def _queue(self, person: ChaosPerson) -> None:
+        while not self.is_over:
+            await self._queued(person, None)
+
+    async def _queued(self, person: ChaosPerson, session: str | None, **about: Any) -> Json | None:
+        said = new_said(person.canary, Do.ANSWER)
+        body: Json = {"content": said.words, **({"session_id": session} if session else {})}
+        if self.chance.random() < 0.2:
+            body["deliver_to"] = ["test"]
+        return await self.ask(person, body, wait_s=0, nonce=said.nonce, do=said.do, **about)
 
     async def _replace_laptop(self, person: ChaosPerson) -> None:
         """The whole way to a ticket, at some moment of the run; the last yes is said twice at once."""

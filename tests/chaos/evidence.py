@@ -8,14 +8,15 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from shared_models.faults import AMBIGUOUS, STRUCK
+from shared_models.faults import AMBIGUOUS, STRUCK, Kind
 
 from tests.chaos.lines import Json, Lines, read_lines
 from tests.chaos.people import ChaosPerson
-from tests.chaos.stack import Stack
+from tests.chaos.stack import SERVICES, Stack
 from tests.chaos.talk import CANARY
 from tests.load.cluster import sql
 
+OF_POINT = {"dispatcher": "integration-dispatcher"}
 SEEDED = "seeded-"  # tickets that the stand-in has from the beginning
 
 type Rows = list[dict[str, Any]]
@@ -23,8 +24,8 @@ type Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Evidence:
-    """Ids are text. `ambiguous`: per delivery, how many logged deaths left its outcome unknown; `heard`: per session, whose
-    canaries stand in its messages; `inbox`: what people read over the API."""
+    """Ids are text. `ambiguous`: per delivery, how many logged deaths left its outcome unknown; `deaths`:
+    service and time of each; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API."""
 
     folder: Path
     accepted: list[Json]
@@ -32,6 +33,7 @@ class Evidence:
     tickets: list[Json]
     inbox: list[Json]
     ambiguous: Counter[str]
+    deaths: list[tuple[str, float]]
     requests: dict[str, dict[str, Any]]
     runs: dict[str, dict[str, Any]]
     deliveries: Rows
@@ -49,7 +51,7 @@ def gather(stack: Stack, people: list[ChaosPerson]) -> Evidence:
     url, folder = stack.database_url, stack.folder
     struck = [line for line in read_lines(stack.faults / STRUCK) if line["point"] == AMBIGUOUS]
     canaries = {each.user_id: {"canary": each.canary} for each in people}
-    work = _rows(url, "select id, queue, key, ref, last_error, dead_at from work_items")
+    work = _rows(url, "select id, queue, key, ref, last_error, created_at, dead_at from work_items")
     heard: dict[str, set[str]] = defaultdict(set)
     for row in _rows(url, "select session_id, content from session_messages where content like '%canary-%'"):
         heard[row["session_id"]] |= set(CANARY.findall(row["content"]))
@@ -64,12 +66,13 @@ def gather(stack: Stack, people: list[ChaosPerson]) -> Evidence:
         ],
         inbox=read_inboxes(stack, people),
         ambiguous=Counter(line["ref"] for line in struck),
+        deaths=read_deaths(stack),
         requests=_by(
             "request_id",
             _rows(
                 url,
-                "select request_id, session_id, user_id, sequence, status, response::text, error::text, idempotency_key"
-                " from request_logs",
+                "select request_id, session_id, user_id, sequence, status, response::text, error::text, error_code,"
+                " idempotency_key, created_at, ended_at from request_logs",
             ),
         ),
         runs=_by("request_id", _rows(url, "select request_id, session_id, seq, state, ended_at from agent_runs")),
@@ -88,6 +91,17 @@ def gather(stack: Stack, people: list[ChaosPerson]) -> Evidence:
         heard=heard,
         secrets=_secrets(stack, people),
     )
+
+
+def read_deaths(stack: Stack) -> list[tuple[str, float]]:
+    """By SIGKILL from outside, and at fault points; one at a reply counts for every service."""
+    outside = [(line["name"], line["at"]) for line in read_lines(stack.folder / "kills.jsonl")]
+    struck = [line for line in read_lines(stack.faults / STRUCK) if line["kind"] == Kind.EXIT and "beside" not in line]
+    inside = [(line["point"].partition(".")[0].replace("_", "-"), line["at"]) for line in struck]
+    services = [
+        (service, at) for name, at in inside for service in (SERVICES if name == "web" else (OF_POINT.get(name, name),))
+    ]
+    return [(name.partition(".")[0], at) for name, at in outside] + services
 
 
 def read_inboxes(stack: Stack, people: list[ChaosPerson]) -> list[Json]:

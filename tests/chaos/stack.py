@@ -2,17 +2,17 @@
 
 Call everything here from the main thread: children end with the thread that started them."""
 
-import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import httpx
 import psutil
 import yaml
 from local_stack.ports import free_port
@@ -20,7 +20,9 @@ from local_stack.postgres import ClusterOptions, PostgresCluster
 from local_stack.programs import Child, Program, run_once, wait_until_ready
 from local_stack.settings import inherited_environment
 from local_stack.state import Secrets
-from local_stack.wiring import AGENTS_FOLDER, ModelChoice, Ports, Wiring
+from local_stack.wiring import AGENTS_FOLDER, BROKER_PATH, BrokerChoice, ModelChoice, Ports, Wiring
+from shared_models.enums import ServiceName
+from shared_models.tokens import ServiceTokens
 
 from tests.chaos.lines import Lines
 from tests.load.fake_responses import MODEL
@@ -32,7 +34,8 @@ REPLICAS = 2
 LIMITS = {"REQUESTS_PER_MINUTE": "100000", "WAITING_REQUESTS": "20000"}
 MODEL_CALL_S, TURN_S = 4, 15
 SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
-TOOLS = "ServiceNow MCP"
+TOOLS, BROKER = "ServiceNow MCP", "broker"
+DIRECT, EVENTING = MODES = ("direct", "eventing")
 HARNESS = "harness"
 
 
@@ -55,7 +58,7 @@ class Stack:
     slots: dict[str, Slot] = field(default_factory=dict)
     around: list[Child] = field(default_factory=list)
     killed: int = 0
-    is_held: bool = False
+    held: set[str] = field(default_factory=set)
 
     @property
     def faults(self) -> Path:
@@ -75,7 +78,9 @@ class Stack:
     def tick(self) -> list[str]:
         """Start again what has ended. Returns the names."""
         ended = [name for name, slot in self.slots.items() if slot.child.process.poll() is not None]
-        for name in ended if not self.is_held else ():
+        for name in ended:
+            if name in self.held:
+                continue
             slot = self.slots[name]
             slot.starts += 1
             slot.child = Child(slot.program, self.folder / "logs" / f"{name}.{slot.starts}.log")
@@ -99,36 +104,32 @@ class Stack:
         began_s = time.monotonic()
         while True:
             self.tick()
-            if all(_is_ready(slot.child) for slot in self.slots.values()):
+            waiting = [name for name, slot in self.slots.items() if name not in self.held and not _is_ready(slot.child)]
+            if not waiting:
                 return time.monotonic() - began_s
             if time.monotonic() - began_s > READY_TIMEOUT_S:
-                waiting = [name for name, slot in self.slots.items() if not _is_ready(slot.child)]
                 raise TimeoutError(f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(waiting)}")
             time.sleep(0.05)
 
-    def stop_services(self) -> None:
-        """All of them at once, by SIGTERM, and no restart until `resume`."""
-        self.is_held = True
-        for slot in self.slots.values():
-            slot.child.process.terminate()
-        for slot in self.slots.values():
-            slot.child.stop()
+    def hold(self, names: Iterable[str]) -> None:
+        """Stop them by SIGTERM, at once, and do not start them again until `resume`."""
+        chosen = list(names)
+        self.held |= set(chosen)
+        for name in chosen:
+            self.slots[name].child.process.terminate()
+        for name in chosen:
+            self.slots[name].child.stop()
 
     def resume(self) -> None:
-        self.is_held = False
+        self.held.clear()
         self.tick()
 
-    def names(self, service: str) -> list[str]:
-        return [name for name in self.slots if name.rpartition(".")[0] == service or name == service]
-
-    def name_of(self, pid: int) -> str:
-        return next((name for name, slot in self.slots.items() if slot.child.process.pid == pid), "")
+    def replicas(self, service: str) -> list[str]:
+        return [name for name in self.slots if name.rpartition(".")[0] == service]
 
     def stop(self) -> None:
-        self.is_held = True
-        for slot in self.slots.values():
-            slot.child.process.terminate()
-        for child in [*(slot.child for slot in self.slots.values()), *reversed(self.around)]:
+        self.hold(self.slots)
+        for child in reversed(self.around):
             child.stop()
 
 
@@ -161,7 +162,9 @@ def running_stack(folder: Path, mode: str, *, seed: int, latency_ms: int = 0) ->
 
 def _wired(folder: Path, mode: str, cluster: PostgresCluster) -> Stack:
     model = ModelChoice(f"http://127.0.0.1:{free_port()}", MODEL, None)
-    wiring = Wiring(Ports.free(), Secrets.generate(), model, folder, cluster.url())
+    ports = Ports.free()
+    broker = BrokerChoice(f"http://127.0.0.1:{ports.broker}{BROKER_PATH}", is_ours=True) if mode == EVENTING else None
+    wiring = Wiring(ports, Secrets.generate(), model, folder, cluster.url(), broker)
     migrate = [sys.executable, "-m", "shared_models.migrate"]
     if run_once(migrate, env=wiring.database_tools(), log=folder / "logs" / "migrate.log") != 0:
         raise RuntimeError(f"the migrations failed, see {folder}/logs/migrate.log")
@@ -184,6 +187,9 @@ def _start(stack: Stack, seed: int, latency_ms: int) -> None:
     stack.around = [Child(program, folder / "logs" / f"{HARNESS}-{program.name}.log") for program in around]
     wait_until_ready(stack.around, timeout_s=READY_TIMEOUT_S)
     stack.start_slot(TOOLS, _armed(stack, wiring.servicenow_mcp()))
+    if wiring.has_own_broker:
+        broker = _armed(stack, wiring.local_broker())
+        stack.start_slot(BROKER, replace(broker, env={**broker.env, "BROKER_CONTROL": "true"}))
     routes = {program.port: [free_port() for _ in range(REPLICAS)] for program in wiring.services()}
     _start_balancer(stack, routes)
     for program in wiring.services():
@@ -230,9 +236,13 @@ def sink_url(stack: Stack, canary: str) -> str:
     return f"http://127.0.0.1:{(stack.folder / 'sink_port').read_text()}/hook/{canary}"
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def set_model_latency(stack: Stack, latency_ms: int) -> None:
+    httpx.post(f"{stack.wiring.model.url}/control?latency_ms={latency_ms}", timeout=10).raise_for_status()
+
+
+def set_broker_knobs(stack: Stack, **knobs: float) -> None:
+    """See local_stack.broker.knobs; a broker that is started again has none."""
+    tokens = ServiceTokens(stack.wiring.secrets.service_token_key, ServiceName.REQUEST_MANAGER)
+    headers = {"authorization": f"Bearer {tokens.make(ServiceName.BROKER)}"}
+    url = f"http://127.0.0.1:{stack.wiring.ports.broker}/control"
+    httpx.put(url, json=knobs, headers=headers, timeout=10).raise_for_status()

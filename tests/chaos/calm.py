@@ -1,0 +1,222 @@
+"""What a storm would blur: one fault at a time on one stack, with times, and one audit over all of it at the end."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+from shared_models.faults import STRUCK, Kind
+from shared_models.worker import MAX_LOST
+
+from tests.chaos.audit import audit
+from tests.chaos.client import ClientJob
+from tests.chaos.evidence import gather
+from tests.chaos.lines import Json, Lines, read_lines
+from tests.chaos.people import ChaosPerson
+from tests.chaos.stack import BROKER, EVENTING, SERVICES, Stack, set_model_latency
+from tests.chaos.storm import Result, drain, finish, people_of, start_client
+from tests.chaos.talk import Do, new_said
+from tests.load.cluster import sql
+
+BACK_WITHIN_S = 120.0
+POISON_ENDS_WITHIN_S = 180.0
+DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
+
+
+@dataclass(frozen=True)
+class Measures:
+    """How much of each."""
+
+    races: int = 1000
+    queued: int = 10_000
+    away_s: float = 60.0
+    rolling: int = 2
+
+
+@dataclass
+class Calm:
+    """`notes` collects the times; `wrong` what a scenario itself has found."""
+
+    stack: Stack
+    people: list[ChaosPerson]
+    seed: int
+    notes: dict[str, float] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def client(self, name: str, *, kind: str = "talk", most: int = 1_000_000, share_of_odd: float = 0.0) -> "Load":
+        until = self.stack.folder / f"until-{name}"
+        job = ClientJob(
+            url=self.stack.url,
+            folder=str(self.stack.folder),
+            until=str(until),
+            seed=self.seed,
+            talkers=[each.as_json() for each in self.people],
+            owners=[],
+            kind=kind,
+            most=most,
+            pause_s=0.5,
+            share_of_odd=share_of_odd,
+        )
+        return Load(self.stack, until, start_client(self.stack, job))
+
+    def post(self, person: ChaosPerson, do: Do, *, session: str = "", to: str = "test", **facts: object) -> Json:
+        """One request, written into the ledger like those of the client."""
+        said = new_said(person.canary, do)
+        body: Json = {"content": said.words, "deliver_to": [to], **({"session_id": session} if session else {})}
+        headers = {"authorization": f"Bearer {person.key}", "prefer": "respond-async"}
+        url = f"{self.stack.url}/api/v1/requests/generic"
+        answer: Json = httpx.post(url, json=body, headers=headers, timeout=30).raise_for_status().json()
+        known = {name: answer[name] for name in ("request_id", "session_id")}
+        Lines(self.stack.folder / "ledger.jsonl").add(
+            kind="accepted", canary=person.canary, nonce=said.nonce, do=do, deliver_to=[to], **known, **facts
+        )
+        return answer
+
+    def until(self, is_done: Callable[[], bool], what: str, within_s: float = BACK_WITHIN_S) -> float:
+        """Seconds until it is so; what never is, is wrong."""
+        began_s = time.monotonic()
+        while not is_done():
+            self.stack.tick()
+            if time.monotonic() - began_s > within_s:
+                self.wrong.append(f"not within {within_s:.0f} s: {what}")
+                break
+            time.sleep(0.05)
+        return time.monotonic() - began_s
+
+    def has_ended(self, request_id: str) -> bool:
+        statement = "select status from request_logs where request_id = $1::text::uuid and ended_at is not null"
+        return bool(sql(self.stack.database_url, statement, request_id))
+
+    def is_delivered(self, request_id: str) -> bool:
+        statement = "select 1 from delivery_logs where request_id = $1::text::uuid and status = 'delivered'"
+        return bool(sql(self.stack.database_url, statement, request_id))
+
+
+@dataclass
+class Load:
+    """A running client."""
+
+    stack: Stack
+    until: object
+    process: subprocess.Popen[bytes]
+
+    def end(self) -> None:
+        (self.stack.folder / str(self.until)).touch()
+        self.wait()
+
+    def wait(self) -> None:
+        finish(self.stack, self.process)
+
+
+def back_to_work(calm: Calm) -> None:
+    """Both replicas of a service die with a request in their hands: how long until it has its answer, and it is delivered."""
+    for service in SERVICES:
+        asked = calm.post(calm.people[0], Do.ANSWER_SLOWLY, to="webhook")
+        if service == "integration-dispatcher":
+            calm.until(lambda asked=asked: calm.has_ended(asked["request_id"]), "an answer")  # type: ignore[misc]
+        for name in calm.stack.replicas(service):
+            calm.stack.kill(name)
+        took_s = calm.until(lambda asked=asked: calm.is_delivered(asked["request_id"]), f"back after {service}")  # type: ignore[misc]
+        calm.notes[f"back to work after kill -9 of {service}, s"] = took_s
+        calm.stack.wait_until_ready()
+
+
+def back_after_database(calm: Calm) -> None:
+    """PostgreSQL dies with a request under way."""
+    asked = calm.post(calm.people[0], Do.ANSWER_SLOWLY, to="test")
+    began_s = time.monotonic()
+    calm.stack.kill_database(signal.SIGKILL)
+    calm.until(lambda: calm.is_delivered(asked["request_id"]), "back after the database")
+    calm.notes["back to work after kill -9 of PostgreSQL, s"] = time.monotonic() - began_s
+
+
+def races(calm: Calm, count: int) -> None:
+    """Cancels and closes against answers: one end each (the audit), and no deadlock."""
+    before = sql(calm.stack.database_url, DEADLOCKS)[0][0]
+    calm.client("races", kind="race", most=count * 3).wait()
+    drain(calm.stack)
+    deadlocks = sql(calm.stack.database_url, DEADLOCKS)[0][0] - before
+    calm.notes["deadlocks in the races"] = deadlocks
+    if deadlocks:
+        calm.wrong.append(f"{deadlocks} deadlocks")
+
+
+def poison(calm: Calm, point: str, service: str) -> None:
+    """A request that kills whoever touches it ends as failed after five deaths; everybody else goes on."""
+    person, name = calm.people[1], f"poison at {point}"
+    first = calm.post(person, Do.ANSWER_SLOWLY)
+    asked = calm.post(person, Do.FAIL_ALWAYS, session=first["session_id"])
+    fault = {"kind": Kind.EXIT, "match": asked["request_id"], "once": False}
+    (calm.stack.faults / point).write_text(json.dumps(fault))
+    load = calm.client(f"poison-{service}")
+    took_s = calm.until(lambda: calm.has_ended(asked["request_id"]), name, POISON_ENDS_WITHIN_S)
+    (calm.stack.faults / point).unlink()
+    load.end()
+    struck = [line for line in read_lines(calm.stack.faults / STRUCK) if line["ref"] == asked["request_id"]]
+    calm.notes[f"{name}: ended after, s"], calm.notes[f"{name}: deaths"] = took_s, len(struck)
+    if not 1 < len(struck) <= MAX_LOST:
+        calm.wrong.append(f"{name}: {len(struck)} deaths")
+
+
+def rolling(calm: Calm, rounds: int) -> None:
+    """SIGTERM to one replica after the other under load; what the client saw refused is the audit's."""
+    load = calm.client("rolling")
+    for _ in range(rounds):
+        for service in SERVICES:
+            for name in calm.stack.replicas(service):
+                calm.stack.kill(name, signal.SIGTERM)
+                calm.until(lambda name=name: name in calm.stack.tick(), f"{name} stops")  # type: ignore[misc]
+                calm.stack.wait_until_ready()
+    load.end()
+
+
+def broker_away(calm: Calm, away_s: float) -> None:
+    """Requests are accepted all the same; afterwards everything comes to its end."""
+    calm.stack.hold([BROKER])
+    load = calm.client("broker-away", kind="queue", most=int(away_s * 5))
+    gone_at = time.monotonic()
+    calm.until(lambda: time.monotonic() - gone_at > away_s, "the time to pass", away_s + 1)
+    calm.stack.resume()
+    load.end()
+    calm.notes[f"drained after the broker was away {away_s:.0f} s, s"] = drain(calm.stack)
+
+
+def queued(calm: Calm, count: int) -> None:
+    """So many requests wait when everything is restarted; the model takes 200 ms."""
+    set_model_latency(calm.stack, 200)
+    calm.stack.hold(calm.stack.replicas("agent-service"))
+    calm.client("queued", kind="queue", most=count).wait()
+    calm.stack.hold(calm.stack.slots)
+    calm.stack.cluster.stop()
+    calm.stack.cluster.start()
+    waiting = sql(calm.stack.database_url, "select count(*) from request_logs where ended_at is null")[0][0]
+    calm.notes["queued when everything was restarted"] = waiting
+    calm.stack.resume()
+    calm.notes["drained after the full restart, s"] = drain(calm.stack, within_s=600)
+    set_model_latency(calm.stack, 0)
+
+
+def calm_run(stack: Stack, seed: int, size: Measures) -> Result:
+    talkers, _ = people_of(stack, talkers=60, owners=0)
+    calm = Calm(stack, talkers, seed)
+    back_to_work(calm)
+    back_after_database(calm)
+    races(calm, size.races)
+    poison(calm, "agent_service.begun", "agent-service")
+    poison(calm, "request_manager.handover.before_send", "request-manager")
+    rolling(calm, size.rolling)
+    if stack.mode == EVENTING:
+        broker_away(calm, size.away_s)
+    if size.queued:
+        queued(calm, size.queued)
+    drain(stack)
+    findings = audit(gather(stack, talkers))
+    # The request that kills request-manager leaves its row for the operators.
+    letters = findings.by_check["dead letters"]
+    findings.by_check["dead letters"] = [each for each in letters if "request-manager.requests" not in each]
+    findings.by_check["scenarios"] = calm.wrong
+    kills = stack.killed + len([line for line in read_lines(stack.faults / STRUCK) if line["kind"] == Kind.EXIT])
+    return Result(stack.folder.name, findings, kills, notes=calm.notes)
