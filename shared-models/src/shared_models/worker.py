@@ -115,5 +115,7 @@ class Worker:
             try:
                 await self._renew()
                 await self.reap()
+            except Unavailable:
+                log.warning("worker_renewal_failed", worker=self.id, cause="database")
             except Exception:
                 log.exception("worker_renewal_failed", worker=self.id)
