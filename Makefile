@@ -20,7 +20,7 @@ export UV_PYTHON := $(firstword $(PYENV_3_12) $(PYENV_3_13))
 endif
 endif
 
-.PHONY: help up reset test check fmt bench lock manifests sync
+.PHONY: help up reset test check fmt bench chaos lock manifests sync
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -47,6 +47,9 @@ fmt: sync ## Format the code and repair what the linter can
 
 bench: sync ## Measure the product against the floor of this machine
 	@$(BIN)/python -m tests.load $(ARGS)
+
+chaos: sync ## Kill everything again and again, and audit what is left (options: ARGS="--modes direct --seeds 1")
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: $(UV) ## Renew uv.lock and the locks of the model servers
 	"$(UV)" lock --upgrade

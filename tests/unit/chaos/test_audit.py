@@ -1,0 +1,168 @@
+"""The audit finds what it is there to find: one violation of each kind, planted into clean evidence."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.audit import audit
+from tests.chaos.evidence import Evidence
+from tests.chaos.lines import Json, Lines
+
+BEGIN = datetime(2026, 5, 4, 9, tzinfo=UTC)
+ANA, BEN = "a" * 16, "b" * 16
+SECRET = "a-secret-of-the-run"
+NONCES = {"r1": "1" * 32, "r2": "2" * 32}
+
+type Plant = Callable[[Evidence], Evidence]
+
+
+def words(nonce: str, canary: str) -> str:
+    return f"Here is your word again: nonce-{nonce} of canary-{canary}."
+
+
+def line(request_id: str, to: str) -> Json:
+    known = {"request_id": request_id, "session_id": "s", "canary": ANA, "deliver_to": [to]}
+    return {"kind": "accepted", "key": f"key {request_id}", "nonce": NONCES[request_id], "do": "answer", **known}
+
+
+def request(request_id: str, sequence: int) -> Json:
+    answer = json.dumps({"content": words(NONCES[request_id], ANA)})
+    facts = {"sequence": sequence, "status": "completed", "response": answer, "error": None, "error_code": None}
+    times = {"created_at": BEGIN, "ended_at": BEGIN + timedelta(minutes=1)}
+    return {"session_id": "s", "user_id": "ana", "idempotency_key": f"key {request_id}", **facts, **times}
+
+
+def run(sequence: int) -> Json:
+    return {"session_id": "s", "seq": sequence, "state": "completed", "ended_at": BEGIN + timedelta(seconds=sequence)}
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Evidence:
+    """Ana asks twice in one session; one answer goes to her webhook, one to her inbox; she has one ticket."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "request-manager.1.1.log").write_text('{"event": "http"}\n')
+    delivery = {"part": 1, "status": "delivered", "reason": ""}
+    message = {"person": ANA, "status": "completed", "at": 0.0, "session_id": "s"}
+    inbox = {"user_id": "ana", "received_at": "2026-05-04T09:00:02Z", "content": words(NONCES["r2"], ANA)}
+    return Evidence(
+        folder=tmp_path,
+        accepted=[line("r1", "webhook"), line("r2", "test")],
+        webhook=[message | {"message": "d1", "request_id": "r1", "text": words(NONCES["r1"], ANA)}],
+        tickets=[{"variables": {"correlation_id": "c1", "laptop_serial_number": "SN1"}}],
+        inbox=[inbox | {"delivery_id": "d2", "request_id": "r2"}],
+        ambiguous=Counter(),
+        deaths=[],
+        requests={"r1": request("r1", 1), "r2": request("r2", 2)},
+        runs={"r1": run(1), "r2": run(2)},
+        deliveries=[
+            {"id": "d1", "request_id": "r1", "integration": "webhook", **delivery},
+            {"id": "d2", "request_id": "r2", "integration": "test", **delivery},
+        ],
+        confirmations=[{"id": "c1", "state": "approved", "outcome": '{"status":"opened"}'}],
+        work=[],
+        dead=[],
+        lanes=[],
+        people={"ana": {"open_requests": 0, "canary": ANA}},
+        heard={"s": {ANA}},
+        secrets={"a key": SECRET},
+    )
+
+
+def test_clean_evidence_passes(clean: Evidence) -> None:
+    findings = audit(clean)
+    assert findings.is_clean, findings.words()
+    assert findings.accepted == 2
+
+
+def changed(name: str, key: str, **values: object) -> Plant:
+    """A row of `requests` or `runs` says something else."""
+    return lambda clean: replace(clean, **{name: getattr(clean, name) | {key: getattr(clean, name)[key] | values}})
+
+
+def logged(text: str) -> Plant:
+    def plant(clean: Evidence) -> Evidence:
+        (clean.folder / "logs" / "agent-service.1.1.log").write_text(text)
+        return clean
+
+    return plant
+
+
+def in_file(name: str, **values: object) -> Plant:
+    def plant(clean: Evidence) -> Evidence:
+        Lines(clean.folder / name).add(**values)
+        return clean
+
+    return plant
+
+
+def dead_row(clean: Evidence, deaths: int) -> Evidence:
+    row = {"queue": "request-manager.requests", "ref": "r1", "last_error": "its worker died 5 times"}
+    times = {"created_at": BEGIN, "dead_at": BEGIN + timedelta(minutes=1)}
+    died = [("request-manager", BEGIN.timestamp() + n) for n in range(deaths)]
+    return replace(clean, dead=[row | times], deaths=died)
+
+
+WRONG: list[tuple[str, str, Plant]] = [
+    ("a lost request", "lost", lambda e: replace(e, requests={"r2": e.requests["r2"]})),
+    ("a request without an end", "lost", changed("requests", "r1", status="processing")),
+    ("a row in a queue", "stuck", lambda e: replace(e, work=[{"id": 1, "queue": "q", "key": "k", "last_error": ""}])),
+    ("a lane that is held", "stuck", lambda e: replace(e, lanes=[{"queue": "q", "key": "k", "pending": 1, "leased_by": ""}])),
+    ("a run without an end", "stuck", changed("runs", "r1", ended_at=None, state="processing")),
+    ("a person's count that is off", "stuck", changed("people", "ana", open_requests=1)),
+    ("a failure without a cause", "ends", changed("requests", "r1", status="failed", error='{"message": "Sorry."}')),
+    ("two ends", "ends", changed("runs", "r1", state="cancelled")),
+    ("another's answer", "ends", changed("requests", "r1", response=words(NONCES["r2"], ANA))),
+    ("a key with two requests", "repeats", changed("requests", "r1", idempotency_key="key r2")),
+    ("a repeat with another id", "repeats", in_file("ledger.jsonl", kind="repeated", request_id="r1", repeat_id="r2")),
+    ("a refusal", "refusals", in_file("ledger.jsonl", kind="refused", status=409, code="session_ended", do="answer")),
+    ("a message that did not arrive", "undelivered", lambda e: replace(e, webhook=[])),
+    ("a delivery that nobody planned", "undelivered", lambda e: replace(e, deliveries=e.deliveries[:1])),
+    ("a message that came twice", "messages", lambda e: replace(e, webhook=e.webhook * 2)),
+    ("a second test message", "messages", lambda e: replace(e, inbox=e.inbox * 2)),
+    ("a second ticket", "tickets", lambda e: replace(e, tickets=e.tickets * 2)),
+    ("a ticket without a yes", "tickets", lambda e: replace(e, confirmations=[])),
+    ("a ticket that is not there", "tickets", lambda e: replace(e, tickets=[])),
+    ("runs out of order", "order", changed("runs", "r1", ended_at=BEGIN + timedelta(hours=1))),
+    ("a failure without a word", "untold", changed("requests", "r1", status="failed", error="{}")),
+    ("a foreign canary in an answer", "leaks", changed("requests", "r1", response=words(NONCES["r1"], BEN))),
+    ("a foreign canary in a session", "leaks", lambda e: replace(e, heard={"s": {ANA, BEN}})),
+    ("a foreign canary in a model call", "leaks", in_file("leaks.jsonl", canaries=[ANA, BEN])),
+    ("a secret in a log", "secrets", logged(f"token {SECRET}")),
+    ("somebody's words in a log", "secrets", logged(words(NONCES["r1"], ANA))),
+    ("a dead letter", "dead letters", lambda e: dead_row(e, 4)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "plant"), [(check, plant) for _, check, plant in WRONG], ids=[name for name, *_ in WRONG]
+)
+def test_the_audit_finds(check: str, plant: Plant, clean: Evidence) -> None:
+    assert audit(plant(clean)).by_check[check]
+
+
+def test_answers_that_arrive_in_another_order_are_found(clean: Evidence) -> None:
+    later = clean.webhook[0] | {"message": "d3", "request_id": "r2"}
+    assert audit(replace(clean, webhook=[later, *clean.webhook])).by_check["order"]
+
+
+def test_a_logged_death_of_that_very_delivery_excuses_one_copy(clean: Evidence) -> None:
+    twice = replace(clean, webhook=clean.webhook * 2)
+    assert audit(replace(twice, ambiguous=Counter({"another": 1}))).by_check["messages"]
+    excused = audit(replace(twice, ambiguous=Counter({"d1": 1})))
+    assert excused.is_clean
+    assert excused.excused == 1
+    assert audit(replace(clean, webhook=clean.webhook * 3, ambiguous=Counter({"d1": 1}))).by_check["messages"]
+
+
+def test_nothing_excuses_a_second_ticket(clean: Evidence) -> None:
+    twice = replace(clean, tickets=clean.tickets * 2, ambiguous=Counter({"d1": 9, "c1": 9}))
+    assert audit(twice).by_check["tickets"]
+
+
+def test_five_logged_deaths_excuse_a_row_that_was_taken_for_a_killer(clean: Evidence) -> None:
+    assert audit(dead_row(clean, 5)).is_clean
