@@ -81,6 +81,7 @@ REQUEST_MANAGER = HEALTH | {
     "PUT /api/v1/integration-defaults/{integration}": Row("administrator", {"enabled": True}),
     "DELETE /api/v1/integration-defaults/{integration}": Row("administrator"),
     "POST /events": Row("service broker", {}),
+    "POST /dead-letters": Row("broker", {}),
     f"GET {LETTERS}": OPERATORS,
     f"GET {LETTERS}/{{letter_id}}": OPERATORS,
     f"POST {LETTERS}/{{letter_id}}/replay": OPERATORS,

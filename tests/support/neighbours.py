@@ -129,11 +129,22 @@ class FakeAgents:
     def _runs(self, request: httpx.Request, request_id: UUID, what: str) -> httpx.Response:
         if what == "events":
             return self._events(request, request_id)
+        if request.method == "GET":
+            return self._run(request_id)
         end = EndRun.model_validate_json(request.content)
         self.ended.append(end)
         answer = self.answers.setdefault(request_id, answer_to(end.request, status=end.status, error=end.error))
         self._change()
         view = RunView(request_id=request_id, session_id=answer.session_id, status=answer.status, answer=answer)
+        return httpx.Response(200, content=view.model_dump_json())
+
+    def _run(self, request_id: UUID) -> httpx.Response:
+        asked = next((asked for asked in self.asked if asked.request_id == request_id), None)
+        if asked is None:
+            return httpx.Response(404)
+        answer = self.answers.get(request_id)
+        status = answer.status if answer is not None else RequestStatus.PROCESSING
+        view = RunView(request_id=request_id, session_id=asked.session_id, status=status, answer=answer)
         return httpx.Response(200, content=view.model_dump_json())
 
     def _events(self, request: httpx.Request, request_id: UUID) -> httpx.Response:

@@ -11,6 +11,7 @@ from shared_clients.events import event_sink
 from shared_clients.http import create_http
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
+from shared_models.dead_letters import refused_events
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable, UpstreamRejected
 from shared_models.event_access import EventAccess
@@ -247,8 +248,9 @@ def build(
         runs_per_user=settings.runs_per_user,
     )
     endpoint = EventEndpoint(ServiceName.AGENT_SERVICE, database, access, processor.take_event)
-    box = WorkItemBox(database, ServiceName.AGENT_SERVICE, waker((run_queue, events), work_news))
-    return Parts(database, tokens, run_queue, events, outside, processor, ending, live, upkeep, endpoint, box)
+    refused = refused_events(database, worker.id, ServiceName.AGENT_SERVICE, processor.take_event)
+    box = WorkItemBox(database, ServiceName.AGENT_SERVICE, waker((run_queue, events, refused), work_news))
+    return Parts(database, tokens, run_queue, events, refused, outside, processor, ending, live, upkeep, endpoint, box)
 
 
 def listen(settings: Settings, parts: Parts) -> Listener:

@@ -21,6 +21,7 @@ class Parts:
     tokens: ServiceTokens
     runs: WorkQueue
     events: WorkQueue
+    refused: WorkQueue
     outside: Outside
     processor: AgentProcessor
     ending: Ending
@@ -32,4 +33,4 @@ class Parts:
     @property
     def queues(self) -> tuple[WorkQueue, ...]:
         """In the order in which they are started."""
-        return self.events, self.runs
+        return self.events, self.refused, self.runs

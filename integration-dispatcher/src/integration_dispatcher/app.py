@@ -12,6 +12,7 @@ from shared_clients.http import create_http
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
 from shared_models.dead_letter_routes import dead_letter_router
+from shared_models.dead_letters import refused_events
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable
 from shared_models.event_access import EventAccess
@@ -116,6 +117,8 @@ async def started(
         await warm(database)
         parts.queues.deliveries.start()
         parts.queues.events.start()
+        parts.refused.start()
+        stack.push_async_callback(parts.refused.stop)
         stack.push_async_callback(parts.queues.events.stop)
         stack.push_async_callback(parts.queues.deliveries.stop, finish_within_s=FINISH_WITHIN_S)
         listener = listen(settings, parts)
@@ -160,15 +163,16 @@ def build(
     fallback_after_s = settings.delivery_fallback_after_s
     processor = DeliveryProcessor(database, layers, queues, sink, fallback_after_s=fallback_after_s)
     endpoint = EventEndpoint(ServiceName.INTEGRATION_DISPATCHER, database, access, processor.take_event)
+    refused = refused_events(database, worker.id, ServiceName.INTEGRATION_DISPATCHER, processor.take_event)
     items = WorkItemBox(
         database,
         ServiceName.INTEGRATION_DISPATCHER,
-        waker((queues.deliveries, queues.events), queues.notifier),
+        waker((queues.deliveries, queues.events, refused), queues.notifier),
         letters=dead_deliveries.LETTERS,
         hidden=[DELIVERIES],
     )
     box = DispatcherBox(items, processor)
-    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box)
+    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box, refused)
 
 
 async def warm(database: Database) -> None:
@@ -179,7 +183,7 @@ async def warm(database: Database) -> None:
 
 
 def listen(settings: Settings, parts: Parts) -> Listener:
-    queues = {queue.name: queue for queue in (parts.queues.deliveries, parts.queues.events)}
+    queues = {queue.name: queue for queue in (parts.queues.deliveries, parts.queues.events, parts.refused)}
 
     def on_notify(_channel: str, payload: str) -> None:
         if payload in queues:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from shared_models.database import Database
 from shared_models.event_endpoint import EventEndpoint
+from shared_models.work_queue import WorkQueue
 
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
@@ -19,6 +20,7 @@ class Parts:
     configs: IntegrationConfigs
     event_endpoint: EventEndpoint
     dead_letters: DispatcherBox
+    refused: WorkQueue
 
 
 async def parts_of(request: Request) -> Parts:

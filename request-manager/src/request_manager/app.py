@@ -15,6 +15,7 @@ from shared_models import web
 from shared_models.batching import Batcher
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import DeadLetterBox, WorkItemBox, waker
+from shared_models.dead_letters import refused_events
 from shared_models.enums import ServiceName
 from shared_models.event_access import EventAccess
 from shared_models.event_endpoint import EventEndpoint, events_router
@@ -29,6 +30,7 @@ from shared_models.work_queue import WAKE_CHANNEL, Notifier, RetryPolicy, WorkQu
 from shared_models.worker import Worker
 
 from request_manager.authentication import Authenticator, OidcVerifier
+from request_manager.dead_events import DEAD_EVENTS_QUEUE, DeadEvents
 from request_manager.dead_letters import DeadLetterDesk
 from request_manager.domain.sign_in import SignInRules
 from request_manager.ends import Ends
@@ -38,7 +40,7 @@ from request_manager.pace import Pace
 from request_manager.parts import Parts
 from request_manager.processor import UnifiedRequestProcessor
 from request_manager.relay import Relay
-from request_manager.routes import accounts, dead_letters, passed_on, requests, results, sessions, streams
+from request_manager.routes import accounts, dead_events, dead_letters, passed_on, requests, results, sessions, streams
 from request_manager.settings import RequestManagerSettings
 from request_manager.store import upkeep
 from request_manager.store.accept import REQUESTS_QUEUE, accept
@@ -61,6 +63,7 @@ ROUTERS = (
     passed_on.catalogue,
     events_router(),
     dead_letters.router,
+    dead_events.router,
 )
 
 
@@ -118,7 +121,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         concurrency=settings.relay_concurrency,
         retry=patient,
         timeout_s=settings.limits.deadline.total_seconds(),  # a run may take that long; each call has its own limit
-        on_dead=lambda _item, _reason: ends.sweep(),
+        on_dead=lambda item, reason: dead.give_up(item, reason),
     )
     responses_queue = WorkQueue(database, worker_id, RESPONSES_QUEUE, lambda item: relay.announce(item), retry=patient)
     ends_queue = WorkQueue(
@@ -151,9 +154,15 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
     )
     relay = Relay(database, processor, strategy, Turns(settings.running_requests))
     ends = Ends(database, agents, processor, ends_queue, wake_others, settings.content_retention_days)
+    intake = Intake(database, processor, strategy)
+    dead = DeadEvents(database, ends, processor, strategy, intake)
+    replays = (
+        refused_events(database, worker_id, NAME, intake.take),
+        WorkQueue(database, worker_id, DEAD_EVENTS_QUEUE, dead.handle, concurrency=4, retry=patient),
+    )
     access = EventAccess(settings, tokens, http, ServiceName.AGENT_SERVICE, ServiceName.INTEGRATION_DISPATCHER)
     boxes: dict[str, DeadLetterBox] = {
-        NAME: WorkItemBox(database, NAME, waker((requests_queue, responses_queue, ends_queue), wake_others)),
+        NAME: WorkItemBox(database, NAME, waker((requests_queue, responses_queue, ends_queue, *replays), wake_others)),
         ServiceName.AGENT_SERVICE: DeadLetterClient(to_agents, ServiceName.AGENT_SERVICE),
         ServiceName.INTEGRATION_DISPATCHER: DeadLetterClient(to_dispatcher, ServiceName.INTEGRATION_DISPATCHER),
     }
@@ -171,7 +180,9 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         relay=relay,
         ends=ends,
         streams=RequestStreams(agents, processor),
-        event_endpoint=EventEndpoint(NAME, database, access, Intake(database, processor, strategy).take),
+        event_endpoint=EventEndpoint(NAME, database, access, intake.take),
+        dead_event_endpoint=EventEndpoint(NAME, database, EventAccess(settings, tokens, http), dead.take),
+        replays=replays,
         desk=DeadLetterDesk(boxes, database, processor),
     )
 

@@ -24,6 +24,7 @@ from request_manager.store import requests as store
 from request_manager.store import sessions, upkeep
 
 ASK_AGAIN_S = 2.0
+RUN_LOOK_S = 5.0
 SWEEP_EVERY_S = 15.0
 NOT_FOUND = 404
 
@@ -71,6 +72,8 @@ class Ends:
         stored = await self._open(request_id)
         if stored is None:
             return
+        if reason is EndReason.UNDELIVERABLE and await self._has_run(request_id):
+            raise RetryLater("it was brought there after all, and its run goes on", after_s=RUN_LOOK_S, counted=False)
         wish = EndRun(status=STATUS[reason], error=error_of(reason), request=normalized(stored))
         await fault("request_manager.end.before_ask", request_id)
         view = await self.agents.end_run(wish)
@@ -78,6 +81,16 @@ class Ends:
         if view.answer is None:
             raise RetryLater("the run has not ended yet", after_s=ASK_AGAIN_S, counted=False)
         await self.processor.complete(view.answer, announce=True)
+
+    async def _has_run(self, request_id: UUID) -> bool:
+        """Whether a run is at work, which ends by itself. A run that has ended tells its end when it is asked for one."""
+        try:
+            view = await self.agents.run(request_id)
+        except UpstreamRejected as exc:
+            if exc.upstream_status != NOT_FOUND:
+                raise
+            return False
+        return view.answer is None
 
     async def _close(self, session_id: UUID) -> None:
         for request_id in await store.open_requests(self.database, session_id):

@@ -35,8 +35,10 @@ class Parts:
     ends: Ends
     streams: RequestStreams
     event_endpoint: EventEndpoint
+    dead_event_endpoint: EventEndpoint
+    replays: tuple[WorkQueue, ...]
     desk: DeadLetterDesk
 
     @property
     def queues(self) -> tuple[WorkQueue, ...]:
-        return self.processor.requests, self.processor.responses, self.ends.queue
+        return self.processor.requests, self.processor.responses, self.ends.queue, *self.replays

@@ -26,6 +26,9 @@ class CommunicationStrategy(Protocol):
     async def pass_on(self, event: CloudEvent) -> None:
         """Bring an event that came to us to its other consumers, if nobody else does."""
 
+    async def send_again(self, event: CloudEvent) -> bool:
+        """Bring an event, as it was first sent, to all of its consumers. False: it must be done by hand."""
+
 
 @dataclass(frozen=True)
 class DirectHttpStrategy:
@@ -44,6 +47,9 @@ class DirectHttpStrategy:
     async def pass_on(self, event: CloudEvent) -> None:
         await self.dispatcher.send_event(event)
 
+    async def send_again(self, event: CloudEvent) -> bool:
+        return False
+
 
 @dataclass(frozen=True)
 class EventingStrategy:
@@ -61,3 +67,7 @@ class EventingStrategy:
 
     async def pass_on(self, event: CloudEvent) -> None:
         """The broker has done so already."""
+
+    async def send_again(self, event: CloudEvent) -> bool:
+        await self.broker.send(event)
+        return True

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from shared_models.database import Database
-from shared_models.dead_letters import ATTRIBUTES, MAX_ATTRIBUTE_CHARS, PURGED
+from shared_models.dead_letters import ATTRIBUTES, PURGED, short_attribute
 from shared_models.enums import ServiceName
 from shared_models.errors import Gone, NotFound
 from shared_models.events import EventType
@@ -17,7 +17,16 @@ from shared_models.work_queue import Notifier, WorkQueue
 from shared_models.work_statements import replay
 
 MAX_ID_DIGITS = 18
-FACTS = ("delivery_id", "integration", "status", "reason", "size_bytes", "knativeerrordest", "knativeerrorcode")
+FACTS = (
+    "delivery_id",
+    "integration",
+    "status",
+    "reason",
+    "size_bytes",
+    "knativeerrordest",
+    "knativeerrorcode",
+    "knativeerrordata",
+)
 
 KIND = f"""
 case when split_part(queue, '.', 2) in ('requests', 'runs', 'ends') then '{DeadLetterKind.REQUEST}'
@@ -156,10 +165,8 @@ def _metadata(payload: dict[str, Any]) -> dict[str, Any]:
     event = event if isinstance(event, dict) else {}
     more = payload.get("extensions", {})
     more = more if isinstance(more, dict) else {}
-    attributes = {name: _short(event.get(name, more.get(name))) for name in ATTRIBUTES if name in event or name in more}
-    facts = {name: _short(source[name]) for source in (event, payload) for name in FACTS if name in source}
+    attributes = {
+        name: short_attribute(event.get(name, more.get(name))) for name in ATTRIBUTES if name in event or name in more
+    }
+    facts = {name: short_attribute(source[name]) for source in (event, payload) for name in FACTS if name in source}
     return {"event": attributes, "facts": facts}
-
-
-def _short(value: object) -> str:
-    return str(value)[:MAX_ATTRIBUTE_CHARS]

@@ -15,6 +15,7 @@ from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.errors import ServiceError
 from shared_models.events import MAX_EVENT_BYTES, CloudEvent, parse_http
+from shared_models.telemetry import EVENTS_REFUSED
 from shared_models.work_queue import MAX_ERROR_LENGTH, Completed, GiveUp, WorkItem, WorkQueue
 
 MAX_HEADERS = 64
@@ -52,13 +53,14 @@ async def keep_refused(
 
     Of the headers, names in lower case, only `ce-*` and `content-type` are kept; of a body over 1 MiB nothing, so that it
     cannot be replayed. `cause` is read by operators: no content, no secrets. Raises Unavailable: nothing was kept."""
-    await keep(database, refused_queue(service), headers=headers, body=body, cause=cause)
-
-
-async def keep(database: Database, queue: str, *, headers: Mapping[str, str], body: bytes, cause: str) -> None:
-    """Keep an event as a dead row of `queue`, once. Otherwise as `keep_refused`."""
     payload = letter(headers, body)
     ref = same_event(payload["headers"], body)
+    await keep(database, refused_queue(service), payload, ref=ref, cause=cause)
+    EVENTS_REFUSED.labels(service.value).inc()
+
+
+async def keep(database: Database, queue: str, payload: dict[str, Any], *, ref: str, cause: str) -> None:
+    """Keep something as a dead row of `queue`, once for each `ref`. Raises Unavailable."""
     reason = cause[:MAX_ERROR_LENGTH].replace("\x00", "")
     async with database.transaction() as tx:
         await tx.execute(LOCK, queue, ref)
@@ -124,4 +126,8 @@ def _attributes(headers: Mapping[str, str], body: bytes) -> dict[str, str]:
         except orjson.JSONDecodeError:
             value = None
         found = value if isinstance(value, dict) else found
-    return {name: str(found[name])[:MAX_ATTRIBUTE_CHARS] for name in ATTRIBUTES if found.get(name) is not None}
+    return {name: short_attribute(found[name]) for name in ATTRIBUTES if found.get(name) is not None}
+
+
+def short_attribute(value: object) -> str:
+    return str(value).replace("\x00", "")[:MAX_ATTRIBUTE_CHARS]

@@ -30,6 +30,8 @@ DELIVERY_ATTEMPTS = Counter("ssa_delivery_attempts_total", "Delivery attempts", 
 FEEDBACK = Counter("ssa_feedback_total", "Feedback of people", ["rating"])
 OLDEST_AGE = Gauge("ssa_outbox_oldest_age_seconds", "Age of the oldest due row", ["queue"])
 DEPTH = Gauge("ssa_queue_depth", "Rows that wait or run", ["queue"])
+LEASES_FREED = Counter("ssa_leases_freed_total", "Leases taken back from workers that died", ["service"])
+EVENTS_REFUSED = Counter("ssa_events_refused_total", "Events kept as dead letters and answered with 400", ["service"])
 DEAD_LETTERS = Gauge("ssa_dead_letters", "Rows that were given up", ["queue"])
 
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")

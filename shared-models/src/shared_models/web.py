@@ -43,6 +43,7 @@ PROBLEM_BASE = "https://self-service-agent.example/problems/"
 PROBLEM_TYPE = "application/problem+json"
 GC_ALLOCATIONS = 50_000
 EVENTS_PATH = "/events"
+DEAD_LETTERS_PATH = "/dead-letters"
 QUIET_PATHS = ("/livez", "/readyz", "/health")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 SECURITY_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
@@ -117,7 +118,7 @@ class EdgeMiddleware:
             span(f"{scope['method']}", traceparent=headers.get("traceparent", ""), kind=SpanKind.SERVER),
         ):
             try:
-                limited = _limited(headers, receive, at_once=scope["path"] != EVENTS_PATH)
+                limited = _limited(headers, receive, at_once=scope["path"] not in (EVENTS_PATH, DEAD_LETTERS_PATH))
                 await self._app(scope, limited, send_with_headers)
             except PayloadTooLarge as exc:
                 if status == 0:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from request_manager.domain.ends import EndReason
 from request_manager.store.accept import REQUESTS_QUEUE
+from request_manager.store.requests import ENDS_QUEUE
 from shared_models.enums import Role
 
 from tests.support.request_manager import Replica, Someone, Stage
@@ -179,12 +180,36 @@ async def test_without_agent_service_a_dead_hand_over_still_ends(stage: Stage, a
 async def test_a_hand_over_whose_worker_died_too_often_ends_by_the_sweep(
     stage: Stage, replica: Replica, ana: Someone
 ) -> None:
-    stage.agents.holds = True
-    request_id = await running(stage, replica, ana)
+    stage.agents.is_away = True
+    request_id = str((await replica.post(ana))["request_id"])
+    await replica.parts.processor.requests.stop()
     await replica.parts.database.execute("update work_items set dead_at = now(), leased_by = null")
+    stage.agents.is_away = False
     await replica.parts.ends.sweep()
     result = (await replica.get(ana, f"/api/v1/requests/{request_id}/result", wait=20)).json()
     assert (result["status"], result["error"]["code"]) == ("failed", "handover_failed")
+
+
+async def test_a_run_that_is_at_work_though_its_hand_over_is_dead_brings_its_answer(
+    stage: Stage, replica: Replica, ana: Someone
+) -> None:
+    stage.agents.holds = True
+    request_id = await running(stage, replica, ana)
+    await replica.parts.processor.requests.stop()
+    await replica.parts.database.execute("update work_items set dead_at = now(), leased_by = null")
+    await replica.parts.ends.sweep()
+
+    async def was_looked_for() -> bool:
+        error = "select last_error from work_items where queue = $1"
+        return "its run goes on" in str(await replica.parts.database.fetchval(error, ENDS_QUEUE))
+
+    await eventually(was_looked_for)
+    assert stage.agents.ended == []
+    stage.agents.finish(UUID(request_id))
+    await replica.parts.database.execute("update work_items set run_at = now() where queue = $1", ENDS_QUEUE)
+    replica.parts.ends.queue.wake()
+    result = (await replica.get(ana, f"/api/v1/requests/{request_id}/result", wait=20)).json()
+    assert result["status"] == "completed"
 
 
 async def test_closing_a_session_ends_what_is_open_in_it(stage: Stage, replica: Replica, ana: Someone) -> None:
