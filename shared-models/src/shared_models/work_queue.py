@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from shared_models.batching import Batcher
 from shared_models.database import Database
 from shared_models.errors import ServiceError, Unavailable
 from shared_models.logging import get_logger
@@ -118,6 +119,7 @@ class WorkQueue:
         self._running: dict[int, tuple[WorkItem, asyncio.Task[None]]] = {}
         self._waiting: deque[WorkItem] = deque()
         self._suspects: list[WorkItem] = []
+        self._completions = Batcher(self._complete, key=lambda item: item.id)
         self._wake = asyncio.Event()
         self._loop_task: asyncio.Task[None] | None = None
         self._is_stopping = False
@@ -255,15 +257,18 @@ class WorkQueue:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     done = await self._handle(item)
-                pending = done.lane_pending if done else await self._complete(item)
+                pending = done.lane_pending if done else await self._completions(item)
                 if pending > 0:
                     self.wake()
             except Exception as exc:  # noqa: BLE001  # whatever a handler raises is written on its row
                 await self._fail(item, exc)
 
-    async def _complete(self, item: WorkItem) -> int:
-        pending = await self._database.fetchval(COMPLETE, item.id, item.claim, self._worker_id)
-        return pending if isinstance(pending, int) else 0
+    async def _complete(self, items: list[WorkItem]) -> list[int]:
+        """Delete finished rows. Returns how many rows are left in the lane of each."""
+        ids, claims = [item.id for item in items], [item.claim for item in items]
+        rows = await self._database.fetch(COMPLETE, ids, claims, self._worker_id)
+        pending = {row["item"]: row["pending"] for row in rows}
+        return [pending[item.id] for item in items]
 
     async def _fail(self, item: WorkItem, error: Exception) -> None:
         """Write the failure down. If even that fails, the lease runs out with this worker, or the next poll repeats it."""

@@ -65,8 +65,10 @@ def complete_rows(name: str, source: str, *, worker: str) -> str:
 
 
 COMPLETE = f"""
-with {complete("done", item="$1::bigint", claim="$2::int", worker="$3::text")}
-select coalesce((select pending from done_lane), 0)
+with finished as (select * from unnest($1::bigint[], $2::int[]) as f (item, claim)),
+{complete_rows("done", "finished", worker="$3::text")}
+select f.item, coalesce(l.pending, 0) as pending
+from finished f left join done d on d.id = f.item left join done_lane l on l.queue = d.queue and l.key = d.key
 """
 
 CLAIM_FREE_ROWS = """
