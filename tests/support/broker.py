@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ from tests.support.servers import free_socket, serving
 from tests.support.waiting import eventually
 
 BROKER = "tested"
+KEY = secrets.token_hex(32)
 PATH = f"/default/{BROKER}"
 ORDERED = {"kafka.eventing.knative.dev/delivery.order": "ordered"}
 
@@ -48,14 +49,14 @@ class Received:
         return self.headers["ce-id"]
 
 
-type Script = Callable[[Received], Response]
+type Script = Callable[[Received], Response | Awaitable[Response]]
 
 
 def accept(_received: Received) -> Response:
     return Response(status_code=202)
 
 
-def answers(*statuses: int, then: int = 202) -> Script:
+def answers(*statuses: int, then: int = 202) -> Callable[[Received], Response]:
     """These statuses in turn for each event, then `then`."""
     seen: dict[str, int] = {}
 
@@ -68,7 +69,7 @@ def answers(*statuses: int, then: int = 202) -> Script:
 
 
 class Receiver:
-    """A subscriber under every path; each path has a script, and `hold` keeps all answers back."""
+    """A subscriber under every path. Each path has a script; while `released` is not set, no answer is given."""
 
     def __init__(self) -> None:
         self.sock, self.url = free_socket()
@@ -76,8 +77,6 @@ class Receiver:
         self.scripts: dict[str, Script] = {}
         self.released = asyncio.Event()
         self.released.set()
-        self.under_way = 0
-        self.most_under_way: dict[str, int] = {}
 
     def at(self, path: str) -> list[Received]:
         return [each for each in self.received if each.path == path]
@@ -101,7 +100,8 @@ class Receiver:
         received = Received(request.url.path, dict(request.headers), body, time.monotonic())
         self.received.append(received)
         await self.released.wait()
-        await self.scripts.get(received.path, accept)(received)(scope, receive, send)
+        answer = self.scripts.get(received.path, accept)(received)
+        await (answer if isinstance(answer, Response) else await answer)(scope, receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
@@ -178,11 +178,11 @@ def event_attributes(**attributes: str) -> dict[str, str]:
 
 
 def settings_of(
-    database_url: str, manifests: Path, subscribers: Mapping[str, str], *, key: str = "", mode: Mode = Mode.KAFKA
+    database_url: str, manifests: Path, subscribers: Mapping[str, str], mode: Mode = Mode.KAFKA
 ) -> BrokerSettings:
     return BrokerSettings(
         database_url=SecretStr(database_url),
-        service_token_key=SecretStr(key or secrets.token_hex(32)),
+        service_token_key=SecretStr(KEY),
         broker_subscribers=dict(subscribers),
         broker_manifests=manifests,
         broker_mode=mode,
@@ -202,9 +202,8 @@ async def running_broker(
     """A broker with these objects, subscribers at the receiver."""
     manifests = folder / "manifests.yaml"
     manifests.write_text(yaml.safe_dump_all(list(objects)))
-    settings = settings_of(database_url, manifests, {"receiver": receiver.url}, mode=mode)
-    key = settings.service_token_key.get_secret_value()
-    token = ServiceTokens(key, ServiceName.AGENT_SERVICE).make(ServiceName.BROKER)
+    settings = settings_of(database_url, manifests, {"receiver": receiver.url}, mode)
+    token = ServiceTokens(KEY, ServiceName.AGENT_SERVICE).make(ServiceName.BROKER)
     sock, url = free_socket()
     app = create_app(settings)
     async with AsyncExitStack() as stack:

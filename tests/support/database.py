@@ -34,15 +34,16 @@ def run_sql(url: str, *statements: str) -> None:
 
 
 @contextmanager
-def throwaway_cluster() -> Iterator[PostgresCluster]:
-    """A cluster in a temporary folder that trades durability for speed; gone afterwards, also when the run is killed."""
+def throwaway_cluster(port: int | None = None, **more: str) -> Iterator[PostgresCluster]:
+    """A cluster in a temporary folder that trades durability for speed; gone afterwards, also when the run is killed.
+
+    `port`: for a cluster that is started again. `more`: further settings of the server."""
     # Not pytest's temporary folder: as root the server runs as nobody, who cannot enter that.
     folder = Path(tempfile.mkdtemp(prefix="ssa-tests-"))
     folder.chmod(0o755)
-    settings = FOR_TESTS | {"max_connections": MAX_CONNECTIONS, "shared_preload_libraries": "pg_stat_statements"}
-    cluster = PostgresCluster(
-        folder / "cluster", log=folder / "postgres.log", options=ClusterOptions(settings=tuple(settings.items()))
-    )
+    settings = FOR_TESTS | {"max_connections": MAX_CONNECTIONS, "shared_preload_libraries": "pg_stat_statements"} | more
+    options = ClusterOptions(port=port, settings=tuple(settings.items()))
+    cluster = PostgresCluster(folder / "cluster", log=folder / "postgres.log", options=options)
     try:
         cluster.start()
         yield cluster

@@ -83,8 +83,11 @@ class New:
 class Link:
     """One connection, opened when needed and again after it broke. `prepare` runs on each new one."""
 
-    def __init__(self, url: str, prepare: Callable[[Any], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, url: str, *, prepare: Callable[[Any], Awaitable[None]] | None = None, waits_for_disk: bool = True
+    ) -> None:
         self._url = asyncpg_url(url)
+        self._synchronous_commit = "on" if waits_for_disk else "off"
         self._prepare = prepare
         self._lock = asyncio.Lock()
         self._connection: Any = None
@@ -117,7 +120,12 @@ class Link:
                 self._url,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=STATEMENT_TIMEOUT_S,
-                server_settings={"application_name": "local-broker", "jit": "off", "enable_seqscan": "off"},
+                server_settings={
+                    "application_name": "local-broker",
+                    "jit": "off",
+                    "enable_seqscan": "off",
+                    "synchronous_commit": self._synchronous_commit,
+                },
             )
             if self._prepare is not None:
                 await self._prepare(self._connection)
@@ -138,8 +146,9 @@ class Store:
     """The rows. Inserts and loads go over the connection that holds the lock, so only the owner makes them."""
 
     def __init__(self, url: str) -> None:
-        self._owner = Link(url, own)
-        self._cleaner = Link(url)
+        self._owner = Link(url, prepare=own)
+        # A deletion that a crash of the server undoes is one more delivery, no loss.
+        self._cleaner = Link(url, waits_for_disk=False)
 
     @property
     def is_ready(self) -> bool:
