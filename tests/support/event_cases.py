@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared_models.ids import new_id
@@ -75,38 +76,40 @@ def full_attributes() -> dict[str, str]:
     )
 
 
-def bad_events() -> list[Sent]:
-    """Each must be refused with 400: nothing that is missing is invented."""
+def bad_events(given: Mapping[str, str] | None = None, data: str = '{"a":1}') -> list[Sent]:
+    """Each must be refused with 400: nothing that is missing is invented. `given`, `data`: a good event to make them from."""
+    good = dict(given or attributes())
+    raw = data.encode()
     found = [
-        Sent("unknown version binary", *binary(attributes("9000.1"))),
-        Sent("unknown version structured", *structured(attributes("9000.1"))),
-        Sent("time without a zone", *binary(attributes(time="2026-03-01T10:00:00"))),
-        Sent("time in words", *structured(attributes(time="yesterday"))),
-        Sent("day that does not exist", *binary(attributes(time="2026-02-30T10:00:00Z"))),
-        Sent("attribute in capitals", *structured(attributes(sessionID="1"))),
-        Sent("attribute with a dash", *structured(attributes(**{"session-id": "1"}))),
-        Sent("empty id binary", *binary(attributes(id=""))),
-        Sent("empty type structured", *structured(attributes(type=""))),
+        Sent("unknown version binary", *binary(good | {"specversion": "9000.1"}, raw)),
+        Sent("unknown version structured", *structured(good | {"specversion": "9000.1"}, data)),
+        Sent("time without a zone", *binary(good | {"time": "2026-03-01T10:00:00"}, raw)),
+        Sent("time in words", *structured(good | {"time": "yesterday"}, data)),
+        Sent("day that does not exist", *binary(good | {"time": "2026-02-30T10:00:00Z"}, raw)),
+        Sent("attribute in capitals", *structured(good | {"sessionID": "1"}, data)),
+        Sent("attribute with a dash", *structured(good | {"session-id": "1"}, data)),
+        Sent("empty id binary", *binary(good | {"id": ""}, raw)),
+        Sent("empty type structured", *structured(good | {"type": ""}, data)),
         Sent("batch", {"content-type": "application/cloudevents-batch+json"}, b"[]"),
         Sent("structured but no JSON", dict(STRUCTURED), b'{"id": "1", '),
         Sent("structured but a list", dict(STRUCTURED), b"[]"),
         Sent("structured but empty", dict(STRUCTURED), b""),
         Sent("not UTF-8", dict(STRUCTURED), b'{"id": "\xff"}'),
-        Sent("nested ten thousand deep", *structured(attributes(), "[" * 10_000 + "]" * 10_000)),
-        Sent("plain JSON that looks like an event", {"content-type": JSON}, json.dumps(attributes()).encode()),
-        Sent("attribute that is an object", dict(STRUCTURED), json.dumps({**attributes(), "x": {"y": 1}}).encode()),
+        Sent("nested ten thousand deep", *structured(good, "[" * 10_000 + "]" * 10_000)),
+        Sent("plain JSON that looks like an event", {"content-type": JSON}, json.dumps(good).encode()),
+        Sent("attribute that is an object", dict(STRUCTURED), json.dumps({**good, "x": {"y": 1}}).encode()),
         Sent(
             "data given twice",
             dict(STRUCTURED),
-            json.dumps({**attributes(), "data": 1, "data_base64": "AA=="}).encode(),
+            json.dumps({**good, "data": 1, "data_base64": "AA=="}).encode(),
         ),
-        Sent("bytes that are not base64", dict(STRUCTURED), json.dumps({**attributes(), "data_base64": "*"}).encode()),
-        Sent("broken percent code", *binary(attributes(subject="%ff"))),
-        Sent("control character", *binary(attributes(subject="%00"))),
+        Sent("bytes that are not base64", dict(STRUCTURED), json.dumps({**good, "data_base64": "*"}).encode()),
+        Sent("broken percent code", *binary(good | {"subject": "%ff"}, raw)),
+        Sent("control character", *binary(good | {"subject": "%00"}, raw)),
     ]
     for name in ("id", "source", "type", "specversion"):
-        rest = {key: value for key, value in attributes().items() if key != name}
-        found += [Sent(f"no {name} binary", *binary(rest)), Sent(f"no {name} structured", *structured(rest))]
+        rest = {key: value for key, value in good.items() if key != name}
+        found += [Sent(f"no {name} binary", *binary(rest, raw)), Sent(f"no {name} structured", *structured(rest, data))]
     return found
 
 
