@@ -107,6 +107,18 @@ async def test_a_database_that_dies_and_comes_back_loses_nothing(tmp_path: Path,
     assert_all_came_in_order(receiver, running)
 
 
+async def test_without_its_database_it_takes_nothing_and_recovers_unaided(tmp_path: Path, receiver: Receiver) -> None:
+    with throwaway_cluster(unused_port(), synchronous_commit="on") as cluster:
+        async with broker_process(cluster.url("postgres"), tmp_path, OBJECTS, receiver) as running:
+            await asyncio.to_thread(crash, cluster)
+            assert (await running.post("k", "lost"), await running.ready_status()) == (503, 503)
+            await asyncio.to_thread(cluster.start)
+            assert await running.ready_status() == 200
+            await running.send("k", "taken")
+            await running.idle()
+    assert receiver.ids("/one") == ["taken"]
+
+
 def crash(cluster: PostgresCluster) -> None:
     """The server ends without a checkpoint and recovers at its next start."""
     server = psutil.Process(cluster.server_pid)

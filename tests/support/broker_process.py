@@ -69,19 +69,26 @@ class BrokerProcess:
 
     async def send(self, key: str, event_id: str) -> None:
         """Post until it is taken, as a relay would, one at a time."""
-        attributes = event_attributes(id=event_id, partitionkey=key)
-        headers = {f"ce-{name}": value for name, value in attributes.items()} | self._auth
 
         async def is_taken() -> bool:
-            try:
-                reply = await self.http.post(self.url + PATH, content=b"{}", headers=headers, timeout=5)
-            except httpx.TransportError:
-                return False
-            assert reply.status_code in (202, 503), reply.status_code
-            return reply.status_code == 202
+            status = await self.post(key, event_id)
+            assert status in (0, 202, 503), status
+            return status == 202
 
         await eventually(is_taken, within_s=60, every_s=0.05)
         self.taken.setdefault(key, []).append(event_id)
+
+    async def post(self, key: str, event_id: str) -> int:
+        """The status; 0 when there was no answer."""
+        attributes = event_attributes(id=event_id, partitionkey=key)
+        headers = {f"ce-{name}": value for name, value in attributes.items()} | self._auth
+        try:
+            return (await self.http.post(self.url + PATH, content=b"{}", headers=headers, timeout=10)).status_code
+        except httpx.TransportError:
+            return 0
+
+    async def ready_status(self) -> int:
+        return (await self.http.get(self.url + "/readyz", timeout=10)).status_code
 
     async def idle(self, *, within_s: float = 60.0) -> None:
         async def is_idle() -> bool:

@@ -65,7 +65,7 @@ class BrokerApp:
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes]:
         path, method = scope["path"], scope["method"]
         if path in ("/livez", "/readyz") and method == "GET":
-            return (200 if path == "/livez" or self.state.broker.is_ready else 503), b""
+            return (200 if path == "/livez" or await self.state.broker.is_ready() else 503), b""
         if path == "/control" and self._has_control:
             return await self._control(scope, receive)
         config = self.state.broker.brokers.get(path)

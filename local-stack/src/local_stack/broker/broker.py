@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import partial
 
 from shared_models.enums import ServiceName
-from shared_models.errors import Unavailable
 from shared_models.tokens import ServiceTokens
 
 from local_stack.broker.courier import Courier
@@ -51,9 +50,8 @@ class Broker:
     def set_knobs(self, knobs: Knobs) -> None:
         self._courier.mischief.set(knobs)
 
-    @property
-    def is_ready(self) -> bool:
-        return self._store.is_ready
+    async def is_ready(self) -> bool:
+        return await self._store.is_ready()
 
     @property
     def held(self) -> int:
@@ -102,8 +100,6 @@ class Broker:
         triggers = [trigger.name for trigger in self.brokers[path].triggers if trigger.filter.admits(event.attributes)]
         if triggers:
             await self._intake.put(New(path, triggers, event))
-        elif not self.is_ready:
-            raise Unavailable
         self.received[event.type] += 1
 
     def _subscribe(self, config: BrokerConfig, trigger: Trigger) -> Subscription:

@@ -114,13 +114,11 @@ class Courier:
                 body = b"" if reply.content_length == 0 else await _read(reply)
                 return Answer(reply.status, {name.lower(): value for name, value in reply.headers.items()}, body)
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            log.info("subscriber_unreachable", host=urlsplit(to.url).netloc, cause=type(exc).__name__)
+            log.debug("subscriber_unreachable", host=urlsplit(to.url).netloc, cause=type(exc).__name__)
             return NO_ANSWER
 
     def _headers(self, event: Event, namespace: str) -> dict[str, str]:
-        headers = event.headers()
-        headers["prefer"] = "reply"
-        headers["kn-namespace"] = namespace
+        headers = {**event.headers(), "prefer": "reply", "kn-namespace": namespace}
         if "traceparent" in event.attributes:
             headers["traceparent"] = event.attributes["traceparent"]
         return headers

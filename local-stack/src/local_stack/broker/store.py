@@ -92,10 +92,6 @@ class Link:
         self._lock = asyncio.Lock()
         self._connection: Any = None
 
-    @property
-    def is_open(self) -> bool:
-        return self._connection is not None and not self._connection.is_closed()
-
     async def run[T](self, step: Callable[[Any], Awaitable[T]]) -> T:
         """One statement at a time. Raises Unavailable when the database cannot be reached; the outcome is then unknown."""
         async with self._lock:
@@ -115,8 +111,8 @@ class Link:
             self.drop()
 
     async def _open(self) -> Any:
-        if not self.is_open:
-            self._connection = await asyncpg.connect(
+        if self._connection is None or self._connection.is_closed():
+            connection = await asyncpg.connect(
                 self._url,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=STATEMENT_TIMEOUT_S,
@@ -127,8 +123,13 @@ class Link:
                     "synchronous_commit": self._synchronous_commit,
                 },
             )
-            if self._prepare is not None:
-                await self._prepare(self._connection)
+            try:
+                if self._prepare is not None:
+                    await self._prepare(connection)
+            except BaseException:
+                connection.terminate()
+                raise
+            self._connection = connection
         return self._connection
 
 
@@ -150,9 +151,12 @@ class Store:
         # A deletion that a crash of the server undoes is one more delivery, no loss.
         self._cleaner = Link(url, waits_for_disk=False)
 
-    @property
-    def is_ready(self) -> bool:
-        return self._owner.is_open
+    async def is_ready(self) -> bool:
+        """The database answers, and the rows are ours; connects again after a loss."""
+        try:
+            return bool(await self._owner.run(lambda db: db.fetchval("select true")))
+        except (Unavailable, AnotherBroker):
+            return False
 
     async def last_id(self) -> int:
         """The highest id that is stored; connects and takes the lock. Raises AnotherBroker, Unavailable."""

@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote
@@ -39,19 +39,23 @@ class Event:
 
     attributes: dict[str, str]
     data: bytes
+    _headers: dict[str, str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def type(self) -> str:
         return self.attributes["type"]
 
     def headers(self) -> dict[str, str]:
-        """The headers of the binary content mode."""
-        headers = {}
+        """The headers of the binary content mode; not to be changed."""
+        if self._headers is not None:
+            return self._headers
+        headers: dict[str, str] = {}
         for name, value in self.attributes.items():
             if name == "datacontenttype":
                 headers["content-type"] = value
             else:
                 headers[f"ce-{name}"] = quote(value, safe=_SAFE) if _ENCODED.search(value) else value
+        self._headers = headers
         return headers
 
     def with_extensions(self, extensions: dict[str, str]) -> "Event":

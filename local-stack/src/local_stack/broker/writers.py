@@ -13,6 +13,8 @@ from local_stack.broker.store import New
 MAX_ROWS = 256
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 RETRY_PAUSE_S = 0.5
+MAX_WAITING = 10_000
+GATHER_S = 0.02
 
 log = get_logger(__name__)
 
@@ -43,6 +45,8 @@ class Intake:
 
     async def put(self, new: New) -> None:
         """Returns when the event is durable. Raises Unavailable: it may be stored or not, send it again."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise Unavailable
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((new, done))
         self._wake.set()
@@ -106,6 +110,7 @@ class Completions:
         """`changed` is set after each batch."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(GATHER_S)  # nobody waits for it, and one statement for many costs less
             batch, self._waiting = self._waiting, []
             self._wake.clear()
             self._under_way = True
