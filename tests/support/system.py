@@ -23,6 +23,7 @@ from shared_models.database import asyncpg_url
 from shared_models.enums import RequestStatus
 from shared_models.schemas import Citation, Confirmation, RequestResult
 
+from tests.support.ingress import Ingress
 from tests.support.model import ModelServer
 from tests.support.people import api_key_of
 from tests.support.waiting import eventually
@@ -86,6 +87,7 @@ class System:
     apps: dict[str, FastAPI]
     urls: dict[str, str]
     service_token_key: str = field(repr=False)
+    ingress: Ingress
     _keys: dict[str, str] = field(default_factory=dict)
     _key_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -141,12 +143,16 @@ class System:
         return self._keys[person]
 
     async def idle(self, *, within_s: float = 10.0) -> None:
-        """Until no queue has anything left to do."""
+        """Until neither a queue nor the broker has anything left to do.
+
+        What one of them hands to the other must not be missed: the broker is idle before and after the look at the queues."""
         connection = await asyncpg.connect(asyncpg_url(self.database_url))
         try:
 
             async def is_idle() -> bool:
-                return bool(await connection.fetchval("select count(*) = 0 from work_items where dead_at is null"))
+                taken, was_idle = self.ingress.count, self.ingress.is_idle
+                is_empty = await connection.fetchval("select count(*) = 0 from work_items where dead_at is null")
+                return bool(is_empty and was_idle and self.ingress.is_idle and taken == self.ingress.count)
 
             await eventually(is_idle, within_s=within_s)
         finally:
