@@ -164,7 +164,8 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0.0)
     chosen = parser.parse_args()
     app = FakeResponses(latency_s=chosen.latency_ms / 1000)
-    uvicorn.run(app, port=chosen.port, loop="uvloop", http="httptools", log_level="warning", access_log=False)
+    config: Json = {"log_level": "warning", "access_log": False, "timeout_graceful_shutdown": 1}
+    uvicorn.run(app, port=chosen.port, loop="uvloop", http="httptools", **config)
 
 
 if __name__ == "__main__":

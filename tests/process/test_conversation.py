@@ -1,4 +1,4 @@
-"""The conversation that the product is about, with the stack as `make up` starts it: over the command line and over HTTP."""
+"""The conversation that the product is about, with the stack as `make up` starts it in both modes: over the command line and over HTTP."""
 
 import json
 import random
@@ -54,30 +54,30 @@ def ask(stack: Stack, text: str) -> str:
     return str(reply.json()["response"]["content"])
 
 
-def test_the_answer_carries_what_stands_in_servicenow_and_nowhere_else(whole_stack: Stack) -> None:
+def test_the_answer_carries_what_stands_in_servicenow_and_nowhere_else(any_stack: Stack) -> None:
     serial = "SN" + "".join(random.choices(string.ascii_uppercase + string.digits, k=9))
     model = "Testbook " + "".join(random.choices(string.ascii_lowercase, k=8))
     bought = date(2019, random.randint(1, 12), random.randint(1, 28))
-    give_laptop(whole_stack, serial_number=serial, model=model, purchase_date=bought)
-    before = len(calls(whole_stack))
-    answer = ask(whole_stack, "I need a new laptop")
+    give_laptop(any_stack, serial_number=serial, model=model, purchase_date=bought)
+    before = len(calls(any_stack))
+    answer = ask(any_stack, "I need a new laptop")
     for fact in (serial, model, bought.isoformat()):
         assert fact in answer
-    paths = {each["path"] for each in calls(whole_stack)[before:]}
+    paths = {each["path"] for each in calls(any_stack)[before:]}
     assert {"/api/now/table/sys_user", "/api/now/table/cmdb_ci_computer"} <= paths
 
 
-def test_a_chat_on_the_command_line_ends_with_one_ticket(whole_stack: Stack) -> None:
-    before = tickets(whole_stack)
+def test_a_chat_on_the_command_line_ends_with_one_ticket(any_stack: Stack) -> None:
+    before = tickets(any_stack)
     chat = subprocess.run(
         [str(Path(sys.executable).with_name("ssa")), "chat"],
         input="I need a new laptop\nyes\n1\nyes\n",
-        env=whole_stack.env,
+        env=any_stack.env,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert chat.returncode == 0, chat.stderr
-    new = [each for each in tickets(whole_stack) if each not in before]
+    new = [each for each in tickets(any_stack) if each not in before]
     assert [each["number"] for each in new] == [TICKET.findall(chat.stdout)[-1]]

@@ -22,6 +22,8 @@ from tests.support.fake_openai import ANSWER, fake_openai
 from tests.support.stack import END_WITHIN_S, Stack, open_folder, running_stack, start_stack
 from tests.support.waiting import eventually_blocking
 
+EVENTING = {"EVENTING_ENABLED": "true"}
+
 
 @pytest.fixture
 def state_dir() -> Iterator[Path]:
@@ -104,9 +106,9 @@ def test_a_second_start_beside_it_is_refused(whole_stack: Stack) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_leaves_no_process_no_port_and_no_lock(state_dir: Path, how: signal.Signals) -> None:
-    with running_stack(state_dir, "--services-only") as stack:
+    with running_stack(state_dir, "--services-only", environment=EVENTING) as stack:
         ports = listening(stack)
-        assert len(ports) >= 7
+        assert len(ports) >= 8
         assert stack.end(how) == 0
     assert_nothing_is_left(stack, ports)
 
@@ -144,7 +146,8 @@ def test_a_stop_in_the_middle_of_the_start_leaves_nothing(state_dir: Path) -> No
 
 
 def test_after_a_kill_of_the_runner_the_next_start_cleans_up_and_finds_all_data(state_dir: Path) -> None:
-    with running_stack(state_dir, "--services-only") as killed:
+    """Also when it chooses the other mode."""
+    with running_stack(state_dir, "--services-only", environment=EVENTING) as killed:
         env = killed.env
         killed.process.kill()
         killed.process.wait(timeout=10)
@@ -160,9 +163,9 @@ def test_a_service_that_dies_is_named_and_ends_the_stack(state_dir: Path) -> Non
     with running_stack(state_dir, "--services-only") as stack:
         ports = listening(stack)
         victim = next(each for each in stack.seen if "integration_dispatcher" in each.cmdline())
-        os.kill(victim.pid, signal.SIGKILL)
+        os.kill(victim.pid, signal.SIGABRT)
         assert stack.process.wait(timeout=END_WITHIN_S) == 1
-    assert "integration-dispatcher ended with signal 9" in stack.output
+    assert "integration-dispatcher ended with signal 6" in stack.output
     assert_nothing_is_left(stack, ports)
 
 

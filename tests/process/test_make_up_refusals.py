@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_stack.settings import UpSettings
 
 from tests.support.ports import unused_port
 from tests.support.stack import END_WITHIN_S, open_folder, start_stack
+
+PORTS = [name.upper() for name in UpSettings.model_fields if name.endswith("_port")]
 
 
 @pytest.fixture
@@ -34,6 +37,21 @@ def test_a_taken_port(state_dir: Path) -> None:
         line = refusal(state_dir, REQUEST_MANAGER_PORT=str(port))
     assert line.startswith(f"Port {port} (request-manager) is taken by ")
     assert line.endswith("stop that program, or set REQUEST_MANAGER_PORT to a free port")
+
+
+def test_a_taken_port_of_the_broker(state_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        others = {name: str(unused_port()) for name in PORTS}
+        line = refusal(state_dir, EVENTING_ENABLED="true", **(others | {"BROKER_PORT": port}))
+    assert line.startswith(f"Port {port} (broker) is taken by ")
+    assert line.endswith("stop that program, or set BROKER_PORT to a free port")
+
+
+def test_a_broker_without_an_address(state_dir: Path) -> None:
+    line = refusal(state_dir, "--free-ports", EVENTING_ENABLED="true", BROKER_URL="kafka:9092")
+    assert line.startswith("BROKER_URL is no http address")
+    assert "\n" not in line
 
 
 def test_a_database_that_cannot_be_reached(state_dir: Path) -> None:

@@ -86,6 +86,20 @@ def whole_stack() -> Iterator["Stack"]:
         yield stack
 
 
+@pytest.fixture(scope="session")
+def whole_stack_over_a_broker() -> Iterator["Stack"]:
+    """The same, as events."""
+    with open_folder() as folder, running_stack(folder / "state", environment={"EVENTING_ENABLED": "true"}) as stack:
+        yield stack
+
+
+@pytest.fixture(params=["whole_stack", "whole_stack_over_a_broker"], ids=["direct", "eventing"])
+def any_stack(request: pytest.FixtureRequest) -> "Stack":
+    """In both modes."""
+    stack: Stack = request.getfixturevalue(request.param)
+    return stack
+
+
 @contextmanager
 def open_folder() -> Iterator[Path]:
     """A folder that every user can enter: pytest's own are closed, and as root PostgreSQL is another user."""

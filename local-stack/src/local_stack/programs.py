@@ -34,12 +34,13 @@ class Program:
 class Child:
     """A started program, its output in `log`. `started_s` is on the clock of `time.monotonic`."""
 
-    def __init__(self, program: Program, log: Path) -> None:
+    def __init__(self, program: Program, log: Path, *, is_again: bool = False) -> None:
+        """`is_again`: its log goes on where an earlier process of the program left it."""
         log.parent.mkdir(parents=True, exist_ok=True)
         self.program = program
         self.log = log
         self.started_s = time.monotonic()
-        with log.open("wb") as file:
+        with log.open("ab" if is_again else "wb") as file:
             self.process = spawn(program.command, output=file, env=program.env)
         self.record: Started = note(program.name, self.process, program.command)
 

@@ -1,6 +1,7 @@
 """`local_stack up`: start everything in order, watch it, and end everything again, whatever happens."""
 
 import shutil
+import signal
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -51,6 +52,7 @@ class Runner:
         self._run_file = RunFile(self._folder)
         self._children: list[Child] = []
         self._starting: list[Child] = []
+        self._killable: frozenset[str] = frozenset()
         self._cluster: PostgresCluster | None = None
         self._began_s = time.monotonic()
 
@@ -100,6 +102,7 @@ class Runner:
         )
         access = ensure_access(self._folder, bootstrap)
         self._screen.end_steps()
+        self._killable = frozenset(program.name for program in wiring.services())
         self._screen.line(farewell(wiring, access, ready_s=self._seconds()))
 
     def _prepare(self) -> Wiring:
@@ -163,6 +166,14 @@ class Runner:
         self._run_file.add(child.record)
         return child
 
+    def _start_again(self, child: Child) -> Child:
+        """A service that somebody has killed, to see that nothing is lost by it. One that ends by itself ends the stack."""
+        self._screen.line(f"{child.name} was killed: starting it again")
+        again = Child(child.program, child.log, is_again=True)
+        self._starting = [each for each in self._starting if each is not child] + [again]
+        self._run_file.add(again.record)
+        return again
+
     def _wait(self, children: list[Child]) -> None:
         """Returns when these are ready; shows any other that gets ready meanwhile. Raises LaunchProblem, StopRequested."""
         give_up_at = time.monotonic() + READY_TIMEOUT_S
@@ -176,8 +187,10 @@ class Runner:
     def _pause(self, seconds: float) -> None:
         """Sleep, and look at all. Raises StopRequested when asked to stop, LaunchProblem when something has died."""
         self._signals.pause(seconds)
-        for child in self._children:
-            child.check_alive()
+        for place, child in enumerate(self._children):
+            if child.name in self._killable and child.process.poll() == -signal.SIGKILL:
+                self._children[place] = self._start_again(child)
+            self._children[place].check_alive()
         if self._cluster is not None and not self._cluster.is_running():
             raise LaunchProblem(f"PostgreSQL has ended; log: {self._log('postgres')}")
         for child in [child for child in self._starting if child.is_ready()]:

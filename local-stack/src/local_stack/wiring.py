@@ -97,12 +97,16 @@ class BrokerChoice:
     is_ours: bool
 
 
+def own_broker(ports: Ports) -> BrokerChoice:
+    return BrokerChoice(f"http://127.0.0.1:{ports.broker}{BROKER_PATH}", is_ours=True)
+
+
 def choose_broker(settings: UpSettings, ports: Ports) -> BrokerChoice | None:
     """With EVENTING_ENABLED=true BROKER_URL, else the local broker; None: direct HTTP. Raises LaunchProblem for no URL."""
     if not settings.eventing_enabled:
         return None
     if not settings.broker_url:
-        return BrokerChoice(f"http://127.0.0.1:{ports.broker}{BROKER_PATH}", is_ours=True)
+        return own_broker(ports)
     address = urlsplit(settings.broker_url)
     if address.scheme not in ("http", "https") or not address.hostname:
         raise LaunchProblem(

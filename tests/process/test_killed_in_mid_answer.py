@@ -1,0 +1,56 @@
+"""`kill -9` of agent-service while the model thinks: the runner starts it again, and the answer comes, once, in both modes."""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.load.fake_responses import MODEL, PREFIX
+from tests.load.model import FakeModel, running_model
+from tests.support.stack import Stack, open_folder, running_stack
+from tests.support.waiting import eventually_blocking
+
+NONCE = "nonce-" + "5" * 32
+LATENCY_MS = 600_000
+
+
+@pytest.fixture(params=["false", "true"], ids=["direct", "eventing"])
+def slow_stack(request: pytest.FixtureRequest) -> Iterator[tuple[Stack, FakeModel]]:
+    """The services with a model that does not answer for ten minutes."""
+    with open_folder() as folder, running_model(folder / "model.log") as model:
+        given = {"LLAMA_STACK_URL": model.url, "LLAMA_STACK_MODEL": MODEL, "EVENTING_ENABLED": request.param}
+        with running_stack(folder / "state", environment=given) as stack:
+            model.control(latency_ms=LATENCY_MS)
+            yield stack, model
+
+
+def call(stack: Stack, method: str, path: str, **given: Any) -> httpx.Response:
+    headers = {"authorization": f"Bearer {stack.env['SSA_TOKEN']}", "prefer": "respond-async"}
+    return httpx.request(method, stack.url + path, headers=headers, timeout=60, **given)
+
+
+def test_the_answer_comes_once_after_the_restart(slow_stack: tuple[Stack, FakeModel]) -> None:
+    stack, model = slow_stack
+    body = {"content": f"Please say {NONCE}", "deliver_to": ["test"]}
+    accepted = call(stack, "POST", "/api/v1/requests/cli", json=body).json()
+    eventually_blocking(lambda: model.calls == 1, within_s=30)
+    model.control(latency_ms=0)
+    victim = next(each for each in stack.children() if "agent_service" in each.cmdline())
+    os.kill(victim.pid, signal.SIGKILL)
+    path = f"/api/v1/requests/{accepted['request_id']}"
+
+    def ended() -> dict[str, Any]:
+        result = call(stack, "GET", f"{path}/result?wait=5")
+        return dict(result.json()) if result.status_code == 200 else {}
+
+    result = eventually_blocking(ended, within_s=60)
+    assert (result["status"], result["response"]["content"]) == ("completed", f"{PREFIX} {NONCE}")
+    assert model.calls > 0, "the call that was cut off is made once more"
+    assert "agent-service was killed: starting it again" in stack.output
+    said = call(stack, "GET", f"/api/v1/sessions/{accepted['session_id']}/messages").json()["items"]
+    assert [each["role"] for each in said] == ["user", "assistant"]
+    messages = eventually_blocking(lambda: call(stack, "GET", "/api/v1/users/me/test-messages").json()["items"])
+    assert [each["content"] for each in messages] == [result["response"]["content"]]
