@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 from fastapi import FastAPI
-from shared_clients.events import event_sink
+from shared_clients.events import SINK_RETRIES, event_sink
 from shared_clients.http import create_http
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
@@ -19,6 +19,7 @@ from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.events import CloudEvent, EventBuilder
 from shared_models.faults import fault
 from shared_models.health import Health, create_operations_app
+from shared_models.pause import Pause
 from shared_models.schema_version import is_current
 from shared_models.tokens import IdentitySigner, ServiceTokens
 from shared_models.web import create_app as create_service_app
@@ -54,8 +55,6 @@ from agent_service.warm_up import warm_patiently, warm_routes, warm_statements
 RUN_NEWS = "ssa_runs"
 # A failure of the model or a tool ends the run; what comes here are errors of ours.
 OWN_ERRORS = RetryPolicy(attempts=4, base_s=0.5, cap_s=10.0)
-# Some eight hours of the sink being away; back at work within half a minute after it.
-EVENT_RETRIES = RetryPolicy(attempts=2000, base_s=0.5, cap_s=30.0)
 LONGEST_RUN_S = 900.0
 EVENT_CONCURRENCY = 64
 
@@ -205,7 +204,9 @@ def build(
     async def give_up(item: WorkItem, reason: str) -> None:
         await upkeep.end_dead(item, reason)
 
-    events = WorkQueue(database, worker.id, EVENTS, send, concurrency=EVENT_CONCURRENCY, retry=EVENT_RETRIES)
+    events = WorkQueue(
+        database, worker.id, EVENTS, send, concurrency=EVENT_CONCURRENCY, retry=SINK_RETRIES, pause=Pause()
+    )
     run_queue = WorkQueue(
         database,
         worker.id,

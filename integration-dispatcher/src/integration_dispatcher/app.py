@@ -7,7 +7,7 @@ from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
-from shared_clients.events import EventSinkClient, event_sink
+from shared_clients.events import SINK_RETRIES, EventSinkClient, event_sink
 from shared_clients.http import create_http
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
@@ -19,6 +19,7 @@ from shared_models.event_access import EventAccess
 from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.health import Health, create_operations_app
 from shared_models.logging import get_logger
+from shared_models.pause import Pause
 from shared_models.schema_version import is_current
 from shared_models.tokens import ServiceTokens
 from shared_models.web import create_app as create_service_app
@@ -44,8 +45,6 @@ from integration_dispatcher.vault import Vault
 NOBODY = UUID(int=0)
 # A handler's failures are counted on the delivery; what the queue counts are errors of ours.
 OWN_ERRORS = RetryPolicy(attempts=10, base_s=1.0, cap_s=300.0)
-# Some eight hours of request-manager or the broker being away; back at work within half a minute after it.
-REPORTS = RetryPolicy(attempts=2000, base_s=0.5, cap_s=30.0)
 FINISH_WITHIN_S = 5.0
 
 log = get_logger(__name__)
@@ -156,7 +155,9 @@ def build(
         deliveries=WorkQueue(
             database, worker.id, DELIVERIES, deliver, concurrency=concurrency, retry=OWN_ERRORS, on_dead=give_up
         ),
-        events=WorkQueue(database, worker.id, EVENTS, report, concurrency=concurrency, retry=REPORTS),
+        events=WorkQueue(
+            database, worker.id, EVENTS, report, concurrency=concurrency, retry=SINK_RETRIES, pause=Pause()
+        ),
         notifier=Notifier(database),
         worker_id=worker.id,
     )

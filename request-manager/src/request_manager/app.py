@@ -8,7 +8,7 @@ import httpx
 from fastapi import FastAPI
 from shared_clients.agent_service import AgentServiceClient
 from shared_clients.dead_letters import DeadLetterClient
-from shared_clients.events import event_sink
+from shared_clients.events import SINK_RETRIES, event_sink
 from shared_clients.http import ServiceClient, create_http
 from shared_clients.integration_dispatcher import IntegrationDispatcherClient
 from shared_models import web
@@ -22,6 +22,7 @@ from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.events import EventBuilder
 from shared_models.health import Health
 from shared_models.jwks import JwksCache
+from shared_models.pause import Pause
 from shared_models.schema_version import is_current
 from shared_models.settings import Profile
 from shared_models.telemetry import DEAD_LETTERS, DEPTH, OLDEST_AGE
@@ -108,10 +109,12 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
     to_dispatcher = _client(http, settings.integration_dispatcher_url, tokens, ServiceName.INTEGRATION_DISPATCHER)
     agents, dispatcher = AgentServiceClient(to_agents), IntegrationDispatcherClient(to_dispatcher)
     strategy: CommunicationStrategy = DirectHttpStrategy(agents, dispatcher)
+    patient = RetryPolicy(attempts=settings.handover_attempts, cap_s=HANDOVER_CAP_S)
+    retry, pauses = patient, None
     if settings.eventing_enabled:
         strategy = EventingStrategy(event_sink(http, settings, tokens), EventBuilder(NAME))
+        retry, pauses = SINK_RETRIES, Pause
     wake_others, tell_ended = Notifier(database), Notifier(database, ENDED_CHANNEL)
-    patient = RetryPolicy(attempts=settings.handover_attempts, cap_s=HANDOVER_CAP_S)
     # The queues run what is built after them: the handlers look it up when they are called.
     requests_queue = WorkQueue(
         database,
@@ -119,11 +122,19 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         REQUESTS_QUEUE,
         lambda item: relay.hand_over(item),
         concurrency=settings.relay_concurrency,
-        retry=patient,
+        retry=retry,
+        pause=pauses() if pauses else None,
         timeout_s=settings.limits.deadline.total_seconds(),  # a run may take that long; each call has its own limit
         on_dead=lambda item, reason: dead.give_up(item, reason),
     )
-    responses_queue = WorkQueue(database, worker_id, RESPONSES_QUEUE, lambda item: relay.announce(item), retry=patient)
+    responses_queue = WorkQueue(
+        database,
+        worker_id,
+        RESPONSES_QUEUE,
+        lambda item: relay.announce(item),
+        retry=retry,
+        pause=pauses() if pauses else None,
+    )
     ends_queue = WorkQueue(
         database,
         worker_id,

@@ -14,8 +14,9 @@ import structlog
 
 from shared_models.batching import Batcher
 from shared_models.database import Database
-from shared_models.errors import ServiceError, Unavailable
+from shared_models.errors import ServiceError, Unavailable, UpstreamRejected, UpstreamUnavailable
 from shared_models.logging import get_logger
+from shared_models.pause import Pause
 from shared_models.work_statements import (
     CLAIM_FIRST_ROWS,
     CLAIM_FREE_ROWS,
@@ -90,7 +91,7 @@ class WorkQueue:
 
     `handle` does the work. It returns Completed when its own statement has completed the row, else None; it raises
     RetryLater, GiveUp, or any error (retried, unless it is a ServiceError that is not retryable). `on_dead` hears of
-    each row that was given up here."""
+    each row that was given up here. `pause`: for a queue whose rows all go to one place, which may be away."""
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class WorkQueue:
         timeout_s: float = 120.0,
         on_dead: Callable[[WorkItem, str], Awaitable[None]] | None = None,
         forgotten_after_s: float = FORGOTTEN_AFTER_S,
+        pause: Pause | None = None,
     ) -> None:
         self._database = database
         self._worker_id = worker_id
@@ -114,6 +116,7 @@ class WorkQueue:
         self._timeout_s = timeout_s
         self._on_dead = on_dead
         self._forgotten_after_s = forgotten_after_s
+        self._pause = pause
         self._unknown: set[tuple[int | None, int | None, str | None]] = set()
         self._looked_at = time.monotonic()
         self._running: dict[int, tuple[WorkItem, asyncio.Task[None]]] = {}
@@ -152,6 +155,7 @@ class WorkQueue:
     def lease(self) -> str | None:
         """The worker to write into a new row: this one while it has room, else nobody."""
         has_room = len(self._running) < self._concurrency and not self._suspects and not self._is_stopping
+        has_room = has_room and not (self._pause is not None and self._pause.is_on)
         return self._worker_id if has_room and self._loop_task is not None else None
 
     def hand_off(self, item: WorkItem) -> None:
@@ -187,6 +191,8 @@ class WorkQueue:
         if self._suspects:
             await self._run_suspects_alone()
         room = min(self._concurrency - len(self._running), CLAIM_BATCH)
+        if self._pause is not None:
+            room = self._pause.room(room, len(self._running))
         if room <= 0:
             return False
         rows = await self._database.fetch(CLAIM_FREE_ROWS, self.name, room, self._worker_id)
@@ -260,6 +266,7 @@ class WorkQueue:
                 pending = done.lane_pending if done else await self._completions(item)
                 if pending > 0:
                     self.wake()
+                self._heard_of_destination(None)
             except Exception as exc:  # noqa: BLE001  # whatever a handler raises is written on its row
                 await self._fail(item, exc)
 
@@ -295,6 +302,16 @@ class WorkQueue:
             except Exception:
                 log.exception("dead_letter_hook_failed")
         self._wake_after(delay_s)
+        self._heard_of_destination(error)
+
+    def _heard_of_destination(self, error: Exception | None) -> None:
+        """A refusal is an answer as well: whoever gives it is there."""
+        if self._pause is None:
+            return
+        if isinstance(error, UpstreamUnavailable):
+            self._wake_after(self._pause.failed(error.retry_after_s))
+        elif (error is None or isinstance(error, UpstreamRejected)) and self._pause.succeeded():
+            self.wake()
 
     def _delay_s(self, item: WorkItem, error: Exception) -> float:
         if isinstance(error, RetryLater) and error.after_s is not None:

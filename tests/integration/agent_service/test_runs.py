@@ -182,6 +182,28 @@ async def test_the_event_of_an_answer_is_sent_when_the_sink_is_back(world: Agent
     await eventually(told, within_s=10)
 
 
+async def test_answers_leave_in_the_order_of_their_session_when_the_sink_was_away(world: AgentWorld) -> None:
+    world.sink.is_away = True
+    sessions = [new_id() for _ in range(3)]
+    requests = [world.request(f"turn {turn}", session=session) for turn in range(4) for session in sessions]
+    for request in requests:
+        await world.tell(request)
+    for request in requests:
+        await world.until_state(request, "completed")
+    await world.sql("update work_items set attempts = 500")
+    world.sink.is_away = False
+    await world.sql("update lanes set run_at = now()")
+
+    async def told() -> bool:
+        return len(world.sink.of("response.ready")) == len(requests)
+
+    await eventually(told, within_s=30)
+    for session in sessions:
+        mine = [event for event in world.sink.events if event.extensions["partitionkey"] == str(session)]
+        assert [event.extensions["sequence"] for event in mine] == ["1", "2", "3", "4"]
+    assert await world.sql("select from work_items where dead_at is not null") == []
+
+
 async def test_a_run_that_takes_longer_is_announced_once_before_its_end(database_url: str) -> None:
     async with agent_world(database_url, processing_after_s=0.05) as world:
         world.model.hold()
