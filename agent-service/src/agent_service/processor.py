@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-import orjson
 from shared_models.database import Database
 from shared_models.enums import RequestStatus, ServiceName
 from shared_models.errors import InvalidRequest, MalformedBody, NotFound
@@ -60,7 +59,7 @@ class AgentProcessor:
         if not isinstance(request, NormalizedRequest):
             raise MalformedBody("Events of this type are not taken here.")
         try:
-            taken = await self._take(request, orjson.dumps(event.data), "event")
+            taken = await self._take(request, event.data_bytes(), "event")
         except NotFound as exc:
             raise MalformedBody("Its session belongs to another person.") from exc
         if taken.is_tombstone and taken.answer is not None:
