@@ -13,7 +13,7 @@ from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
 from shared_models.dead_letters import refused_events
 from shared_models.enums import ServiceName
-from shared_models.errors import Unavailable, UpstreamRejected
+from shared_models.errors import Unavailable
 from shared_models.event_access import EventAccess
 from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.events import CloudEvent, EventBuilder
@@ -21,9 +21,10 @@ from shared_models.faults import fault
 from shared_models.health import Health, create_operations_app
 from shared_models.pause import Pause
 from shared_models.schema_version import is_current
+from shared_models.telemetry import span
 from shared_models.tokens import IdentitySigner, ServiceTokens
 from shared_models.web import create_app as create_service_app
-from shared_models.work_queue import WAKE_CHANNEL, Completed, GiveUp, Notifier, RetryPolicy, WorkItem, WorkQueue
+from shared_models.work_queue import WAKE_CHANNEL, Completed, Notifier, RetryPolicy, WorkItem, WorkQueue
 from shared_models.worker import Worker
 
 from agent_service.agent_files import Surroundings, load_agents
@@ -191,12 +192,11 @@ def build(
     access = EventAccess(settings, tokens, client, ServiceName.REQUEST_MANAGER)
 
     async def send(item: WorkItem) -> None:
-        try:
+        event = CloudEvent.model_validate(item.payload)
+        with span("send", traceparent=event.extensions.get("traceparent", "")):
             await fault("agent_service.event.before_send", item.ref)
-            await sink.send(CloudEvent.model_validate(item.payload))
+            await sink.send(event)
             await fault("agent_service.event.sent", item.ref)
-        except UpstreamRejected as exc:
-            raise GiveUp(str(exc)) from exc
 
     async def run(item: WorkItem) -> Completed | None:
         return await runner.handle(item)

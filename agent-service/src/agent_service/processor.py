@@ -14,6 +14,7 @@ from shared_models.event_data import data_of
 from shared_models.events import CloudEvent
 from shared_models.faults import fault
 from shared_models.schemas import AgentResponse, EndRun, NormalizedRequest, RunView
+from shared_models.telemetry import current_traceparent
 from shared_models.work_queue import Notifier, WorkQueue
 
 from agent_service.commands import command_in, goes_to_model, overtakes
@@ -76,6 +77,7 @@ class AgentProcessor:
             expires_at=self.now() + self.session_lifetime,
             at_most=NO_LIMIT if overtakes(request) else self.runs_per_user,
             with_intent=goes_to_model(request),
+            trace=current_traceparent(),
         )
         try:
             await fault("agent_service.intake.before_commit", request.request_id)

@@ -15,7 +15,7 @@ from shared_models.events import EventBuilder
 from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentRef, NormalizedRequest, RequestProcessing
-from shared_models.telemetry import current_traceparent
+from shared_models.telemetry import current_traceparent, span
 from shared_models.work_queue import Completed, RetryLater, WorkItem, WorkQueue
 
 from agent_service.commands import Commands, command_in, goes_to_model, overtakes
@@ -78,6 +78,10 @@ class Runner:
 
     async def handle(self, item: WorkItem) -> Completed | None:
         """Raises RetryLater when the person has no free slot, Unavailable when the database is away."""
+        with span("run", traceparent=str(item.payload.get("trace", ""))):
+            return await self._handle(item)
+
+    async def _handle(self, item: WorkItem) -> Completed | None:
         handed: NormalizedRequest | None = item.payload.get("request")
         begun: Begun | None = item.payload.get("begun") or await begin.start(
             self.database,

@@ -12,7 +12,7 @@ from shared_models.errors import IdempotencyConflict, NotFound, ServiceError, Se
 from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentResponse, NormalizedRequest
-from shared_models.telemetry import REQUEST_DURATION, REQUESTS
+from shared_models.telemetry import REQUEST_DURATION, REQUESTS, current_traceparent
 from shared_models.work_queue import Completed, Notifier, WorkItem, WorkQueue
 
 from request_manager.domain import limits as limit_rules
@@ -27,6 +27,7 @@ from request_manager.waiting import Waiting, within
 
 REQUEST_KEY = "request"
 ANSWER_KEY = "answer"
+TRACE_KEY = "trace"
 
 log = get_logger(__name__)
 
@@ -64,6 +65,8 @@ class UnifiedRequestProcessor:
         """Record a request and queue it for the agent. A repeated idempotency key returns the first request.
 
         `is_awaited`: the caller waits for the answer. Raises IdempotencyConflict, NotFound, SessionEnded, TooManyRequests, Unavailable."""
+        if trace := current_traceparent():
+            request = replace(request, trace=trace)
         await fault("request_manager.accept.before_commit", request.request_id)
         outcome = await self.accepts(request)
         await fault("request_manager.accept.committed", request.request_id)
@@ -111,7 +114,7 @@ class UnifiedRequestProcessor:
         if done.result is not None:
             self._ended(done.result, answer)
         if done.told is not None:
-            self.responses.hand_off(replace(done.told, payload={ANSWER_KEY: answer}))
+            self.responses.hand_off(replace(done.told, payload={ANSWER_KEY: answer, TRACE_KEY: current_traceparent()}))
         elif done.is_told_by_others:
             self.wake_others.notify(self.responses.name)
         return Completed(done.lane_pending)
@@ -128,7 +131,7 @@ class UnifiedRequestProcessor:
     def _hand_off(self, request: IncomingRequest, place: Place, *, is_awaited: bool) -> None:
         """Run the new row here if it is leased to us. Behind another row of its lane nobody can take it yet."""
         if place.item is not None:
-            item = replace(place.item, payload={REQUEST_KEY: _placed(request, place)})
+            item = replace(place.item, payload={REQUEST_KEY: _placed(request, place), TRACE_KEY: request.trace})
             if is_awaited:
                 self.requests.hand_off(item)
             else:

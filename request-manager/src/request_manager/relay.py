@@ -9,10 +9,11 @@ from uuid import UUID
 from shared_models.database import Database
 from shared_models.faults import fault
 from shared_models.schemas import AgentResponse, NormalizedRequest
+from shared_models.telemetry import span
 from shared_models.work_queue import Completed, RetryLater, WorkItem
 
-from request_manager.domain.results import answer_of, normalized
-from request_manager.processor import ANSWER_KEY, REQUEST_KEY, UnifiedRequestProcessor
+from request_manager.domain.results import answer_of, normalized, trace_of
+from request_manager.processor import ANSWER_KEY, REQUEST_KEY, TRACE_KEY, UnifiedRequestProcessor
 from request_manager.store import requests as store
 from request_manager.strategy import CommunicationStrategy
 from request_manager.turns import Turns
@@ -31,9 +32,15 @@ class Relay:
 
     async def hand_over(self, item: WorkItem) -> Completed | None:
         """The answer, if it comes back this way, completes the request and the row in one statement."""
-        request = item.payload.get(REQUEST_KEY) or await self._open_request(item)
+        request, trace = item.payload.get(REQUEST_KEY), item.payload.get(TRACE_KEY, "")
         if not isinstance(request, NormalizedRequest):
+            request, trace = await self._open_request(item)
+        if request is None:
             return None
+        with span("hand_over", traceparent=trace):
+            return await self._bring(item, request)
+
+    async def _bring(self, item: WorkItem, request: NormalizedRequest) -> Completed | None:
         if item.key is None:  # a question for the state, or a cancel: it must not wait for what it is about
             answer = await self._hand_over(request)
         else:
@@ -58,21 +65,26 @@ class Relay:
                 await asyncio.sleep(exc.after_s or 0)
 
     async def announce(self, item: WorkItem) -> Completed | None:
-        answer = item.payload.get(ANSWER_KEY) or await self._answer(item)
-        if isinstance(answer, AgentResponse):
-            await fault("request_manager.announce.before_send", answer.request_id)
-            await self.strategy.announce(answer)
-            await fault("request_manager.announce.sent", answer.request_id)
+        answer, trace = item.payload.get(ANSWER_KEY), item.payload.get(TRACE_KEY, "")
+        if not isinstance(answer, AgentResponse):
+            answer, trace = await self._answer(item)
+        if answer is not None:
+            with span("announce", traceparent=trace):
+                await fault("request_manager.announce.before_send", answer.request_id)
+                await self.strategy.announce(answer)
+                await fault("request_manager.announce.sent", answer.request_id)
         return None
 
-    async def _open_request(self, item: WorkItem) -> NormalizedRequest | None:
-        """None when it has ended meanwhile: nothing is left to hand over."""
+    async def _open_request(self, item: WorkItem) -> tuple[NormalizedRequest | None, str]:
+        """The request and its trace. None when it has ended meanwhile: nothing is left to hand over."""
         stored = await store.request(self.database, UUID(item.ref))
-        return normalized(stored) if stored is not None and stored.result.ended_at is None else None
+        if stored is None or stored.result.ended_at is not None:
+            return None, ""
+        return normalized(stored), trace_of(stored)
 
-    async def _answer(self, item: WorkItem) -> AgentResponse | None:
+    async def _answer(self, item: WorkItem) -> tuple[AgentResponse | None, str]:
         """None when the content is gone: nothing is left to tell."""
         stored = await store.request(self.database, UUID(item.ref))
         if stored is None or stored.result.ended_at is None or stored.result.purged_at is not None:
-            return None
-        return answer_of(stored)
+            return None, ""
+        return answer_of(stored), trace_of(stored)

@@ -7,11 +7,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
 
 HTTP_DURATION = Histogram(
     "ssa_http_request_duration_seconds", "Time to answer an HTTP request", ["service", "method", "route", "status"]
@@ -37,30 +41,41 @@ DEAD_LETTERS = Gauge("ssa_dead_letters", "Rows that were given up", ["queue"])
 _TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 _passed_on: ContextVar[str] = ContextVar("traceparent", default="")
 _propagator = TraceContextTextMapPropagator()
-_is_exporting = False
+_tracer: trace.Tracer | None = None
+"""None: nothing is exported."""
 
 
 def configure_tracing(service: str, otlp_endpoint: str) -> None:
     """Export spans to `otlp_endpoint` (OTLP over HTTP); empty: off."""
-    global _is_exporting
     if not otlp_endpoint:
         return
     # Only a process that exports pays for the SDK: 10 MB and 0.2 s.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provider = TracerProvider(resource=Resource.create({"service.name": service}))
     exporter = OTLPSpanExporter(endpoint=otlp_endpoint.rstrip("/") + "/v1/traces", timeout=10)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    _is_exporting = True
+    export_spans(service, BatchSpanProcessor(exporter))
+
+
+def export_spans(service: str, processor: "SpanProcessor") -> None:
+    """Give every span that ends from now on to `processor`."""
+    global _tracer
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+    provider = TracerProvider(resource=Resource.create({"service.name": service}))
+    provider.add_span_processor(processor)
+    _tracer = provider.get_tracer("self-service-agent")
+
+
+def export_no_spans() -> None:
+    global _tracer
+    _tracer = None
 
 
 def current_traceparent() -> str:
     """The header value for an outgoing call or event; empty without a trace."""
-    if not _is_exporting:
+    if _tracer is None:
         return _passed_on.get()
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
@@ -75,12 +90,11 @@ def span(
     is_valid = bool(traceparent) and _TRACEPARENT.match(traceparent) is not None
     token = _passed_on.set(traceparent) if is_valid else None
     try:
-        if not _is_exporting:
+        if _tracer is None:
             yield
             return
         parent = _propagator.extract({"traceparent": traceparent}) if is_valid else None
-        tracer = trace.get_tracer("self-service-agent")
-        with tracer.start_as_current_span(name, context=parent, kind=kind, attributes=dict(attributes)):
+        with _tracer.start_as_current_span(name, context=parent, kind=kind, attributes=dict(attributes)):
             yield
     finally:
         if token is not None:

@@ -8,7 +8,7 @@ from shared_models.enums import RequestStatus
 from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse, NormalizedRequest, Person, RunView
 
-from tests.support.agent_world import AgentWorld, agent_world, calls
+from tests.support.agent_world import BEN, AgentWorld, agent_world, calls
 from tests.support.waiting import eventually
 
 
@@ -52,6 +52,16 @@ async def test_an_end_before_the_arrival_keeps_the_run_from_beginning(world: Age
     assert (await world.answer_to(request)).status is RequestStatus.CANCELLED
     assert world.model.seen == []
     assert world.sink.events == []
+
+
+async def test_an_end_of_a_request_for_anothers_session_leaves_nothing_in_it(world: AgentWorld) -> None:
+    session = new_id()
+    await world.ask("Hello", session=session)
+    stranger = world.request("My secret", session=session, person=BEN)
+    view = view_of((await world.end(stranger)).content)
+    assert view.status is RequestStatus.CANCELLED
+    said = await world.sql("select content from session_messages where session_id = $1", session)
+    assert {row["content"] for row in said} == {"Hello", "Hello from the model."}
 
 
 async def test_the_end_of_a_request_that_arrives_late_by_event_is_told_once(world: AgentWorld) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import asyncpg
 import httpx
 import pytest
+import structlog
 from fastapi import FastAPI
 from shared_models import event_endpoint, web
 from shared_models.database import Database
@@ -28,6 +29,7 @@ from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.events import STRUCTURED, CloudEvent
 from shared_models.health import Health
 from shared_models.settings import ServiceSettings
+from shared_models.telemetry import current_traceparent
 from shared_models.tokens import ServiceTokens
 
 KEY = "k" * 32
@@ -44,8 +46,10 @@ class Consumer:
     keeping_fails: bool = False
     taken: list[CloudEvent] = field(default_factory=list)
     kept: list[dict[str, Any]] = field(default_factory=list)
+    bound: dict[str, Any] = field(default_factory=dict)
 
     async def take(self, event: CloudEvent) -> None:
+        self.bound = {"traceparent": current_traceparent(), **structlog.contextvars.get_contextvars()}
         if self.failure is not None:
             raise self.failure
         self.taken.append(event)
@@ -95,6 +99,17 @@ async def test_a_good_event_is_taken_in_both_modes(client: httpx.AsyncClient, co
     assert (await send(client, content=EVENT.to_structured(), headers=structured)).status_code == 202
     assert [event.data for event in consumer.taken] == [{"a": 1}, {"a": 1}]
     assert consumer.kept == []
+
+
+async def test_the_ids_and_the_trace_of_an_event_go_with_all_that_is_done_for_it(
+    client: httpx.AsyncClient, consumer: Consumer
+) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    told = {"requestid": "r", "sessionid": "s", "traceparent": trace}
+    headers, body = EVENT.model_copy(update={"extensions": told}).to_binary()
+    await send(client, content=body, headers=headers | TOKEN)
+    wanted = {"event_id": "1", "request_id": "r", "session_id": "s", "traceparent": trace}
+    assert wanted.items() <= consumer.bound.items()
 
 
 async def test_a_stranger_is_refused_before_anything_is_read_or_kept(

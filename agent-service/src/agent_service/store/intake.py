@@ -49,7 +49,8 @@ with known as (
   select request_id, 1, false, 'model', '{{}}' from run where attempt = 1 and $16::bool
 ), wanted as (
   select '{RUNS}' as queue, case when $13::bool then session_id::text end as key, seq,
-         request_id::text as ref, '{{}}'::jsonb as payload, $14::text as worker
+         request_id::text as ref, case when $17::text = '' then '{{}}' else jsonb_build_object('trace', $17) end as payload,
+         $14::text as worker
   from run
 ), {enqueue("item", "wanted")}
 select known.state, known.reply_by, known.answer, known.ended_at is not null as has_ended,
@@ -61,7 +62,7 @@ from (select) one left join known on true left join run on true left join item o
 
 END = f"""
 with locked as materialized (
-  select session_id from request_sessions where session_id = $2::uuid for update
+  select session_id from request_sessions where session_id = $2::uuid and user_id = $3::uuid for update
 ), run as (
   insert into agent_runs (request_id, session_id, user_id, seq, state, request, answer, deadline_at, ended_at)
   select $1::uuid, $2, $3::uuid, $4::bigint, $5::text, $6::jsonb, $7::jsonb, $8::timestamptz, now()
@@ -132,6 +133,7 @@ class NewRun:
     expires_at: datetime
     at_most: int
     with_intent: bool
+    trace: str = ""
 
     def values(self) -> tuple[object, ...]:
         """The parameters of INSERT."""
@@ -153,6 +155,7 @@ class NewRun:
             self.worker,
             self.at_most,
             self.with_intent,
+            self.trace,
         )
 
 
@@ -164,7 +167,7 @@ async def insert(database: Database, new: NewRun) -> Taken:
         is_tombstone = row["reply_by"] is None and new.reply_by == "event"
         return Taken(answer=orjson.dumps(row["answer"]), is_tombstone=is_tombstone)
     if row["id"] is not None:
-        payload: dict[str, Any] = {"request": new.request}
+        payload: dict[str, Any] = {"request": new.request, "trace": new.trace}
         if row["is_started"]:
             payload["begun"] = _begun(row, new)
         item = handed_off(row, RUNS, str(new.request.request_id), new.worker, payload)

@@ -49,6 +49,7 @@ class IncomingRequest:
     retry_of: UUID | None = None
     idempotency_key: str | None = None
     body_hash: bytes | None = None
+    trace: str = ""
 
     @property
     def overtakes(self) -> bool:

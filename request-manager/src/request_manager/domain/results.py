@@ -78,6 +78,7 @@ class Extra:
     context: Metadata
     delivery: DeliveryWish | None
     confirm: ConfirmDecision | None
+    trace: str = ""
 
     def dump(self) -> str:
         value: dict[str, object] = {}
@@ -87,6 +88,8 @@ class Extra:
             value["delivery"] = self.delivery.model_dump(mode="json")
         if self.confirm is not None:
             value["confirm"] = self.confirm.model_dump(mode="json")
+        if self.trace:
+            value["trace"] = self.trace
         return orjson.dumps(value).decode() if value else "{}"
 
     @staticmethod
@@ -97,6 +100,7 @@ class Extra:
             context=value.get("context", {}),
             delivery=DeliveryWish.model_validate(delivery) if delivery is not None else None,
             confirm=ConfirmDecision.model_validate(confirm) if confirm is not None else None,
+            trace=value.get("trace", ""),
         )
 
 
@@ -182,6 +186,11 @@ def normalized(stored: StoredRequest) -> NormalizedRequest:
         created_at=stored.result.created_at,
         deadline_at=stored.deadline_at,
     )
+
+
+def trace_of(stored: StoredRequest) -> str:
+    """The traceparent of the call that made the request; empty without one."""
+    return Extra.load(stored.extra).trace
 
 
 def ended_by_us(request: NormalizedRequest, status: RequestStatus, error: ErrorInfo, now: datetime) -> AgentResponse:

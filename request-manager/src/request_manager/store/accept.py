@@ -230,7 +230,7 @@ def _row(request: IncomingRequest) -> tuple[object, ...]:
         request.request_type,
         request.stream,
         request.content,
-        Extra(request.context, request.delivery, request.confirm).dump(),
+        Extra(request.context, request.delivery, request.confirm, request.trace).dump(),
         orjson.dumps(request.metadata).decode() if request.metadata else "{}",
         request.delivery is not None,
         request.retry_of,
