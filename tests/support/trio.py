@@ -130,7 +130,7 @@ async def trio(database_url: str, agent_service: Json | None = None, **request_m
     network.hosts["broker.test"] = httpx.MockTransport(broker.handle)
     async with httpx.AsyncClient(transport=network, timeout=60) as http, AsyncExitStack() as stack:
         made = Trio(database_url, http, broker)
-        made.apps = _apps(made, agent_service or {}, request_manager)
+        made.apps = apps_of(made, agent_service=agent_service or {}, request_manager=request_manager)
         for name, app in made.apps.items():
             network.hosts[httpx.URL(URLS[name]).host] = httpx.ASGITransport(app, raise_app_exceptions=False)
         for app in made.apps.values():
@@ -138,23 +138,28 @@ async def trio(database_url: str, agent_service: Json | None = None, **request_m
         yield made
 
 
-def _apps(made: Trio, agent_service: Json, request_manager: Json) -> dict[ServiceName, FastAPI]:
-    tools, knowledge = ScriptedTools(), ScriptedKnowledge()
-    outside = Outside(AgentCatalogue((ROUTER, LAPTOP)), made.model, tools, knowledge, None)
-    agents = AgentSettings(
-        **_common(made.database_url, "agent_service")
-        | {"identity_signing_key": new_identity_key_pair()[0], "runs_per_user": 1000}
-        | agent_service
-    )
-    dispatcher = DispatcherSettings(
-        **_common(made.database_url, "integration_dispatcher")
-        | {"secrets_key": base64.b64encode(os.urandom(32)).decode(), "delivery_sweep_every_s": 0.2}
-    )
-    manager = RequestManagerSettings(**_common(made.database_url, "request_manager") | MANY | request_manager)
+def apps_of(made: Trio | None = None, **given: Any) -> dict[ServiceName, FastAPI]:
+    """The three apps, not started. `given`: settings of all of them, or of one under its package name."""
+    services = made or Trio("postgresql://u@127.0.0.1:1/d", httpx.AsyncClient(), FakeBroker(TOKEN_KEY))
+    own = {name: given.pop(name, {}) for name in ("agent_service", "integration_dispatcher", "request_manager")}
+    outside = Outside(AgentCatalogue((ROUTER, LAPTOP)), services.model, ScriptedTools(), ScriptedKnowledge(), None)
+
+    def settings(name: str, usual: Json) -> Json:
+        merged: Json = _common(services.database_url, name) | usual | given | own[name]
+        return merged
+
+    agents = {"identity_signing_key": new_identity_key_pair()[0], "runs_per_user": 1000}
+    dispatcher = {"secrets_key": base64.b64encode(os.urandom(32)).decode(), "delivery_sweep_every_s": 0.2}
     return {
-        ServiceName.INTEGRATION_DISPATCHER: create_dispatcher(dispatcher, made.http),
-        ServiceName.AGENT_SERVICE: create_agent_service(agents, made.http, outside),
-        ServiceName.REQUEST_MANAGER: create_request_manager(manager, made.http),
+        ServiceName.INTEGRATION_DISPATCHER: create_dispatcher(
+            DispatcherSettings(**settings("integration_dispatcher", dispatcher)), services.http
+        ),
+        ServiceName.AGENT_SERVICE: create_agent_service(
+            AgentSettings(**settings("agent_service", agents)), services.http, outside
+        ),
+        ServiceName.REQUEST_MANAGER: create_request_manager(
+            RequestManagerSettings(**settings("request_manager", MANY)), services.http
+        ),
     }
 
 

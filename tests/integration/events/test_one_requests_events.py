@@ -4,6 +4,7 @@ import asyncio
 from itertools import permutations
 from typing import Any
 
+import httpx
 from shared_models.enums import DeliveryStatus, ServiceName
 from shared_models.events import CloudEvent, EventBuilder, EventType
 from shared_models.ids import new_id
@@ -204,3 +205,31 @@ async def test_a_waiting_caller_is_woken_by_an_event_that_comes_to_another_repli
         assert await others.send(ready, ServiceName.REQUEST_MANAGER) == 202
         reply = await waiting
         assert (reply.status_code, reply.json()["status"]) == (200, "completed")
+
+
+async def test_an_answer_that_the_broker_will_not_carry_is_found_by_the_sweep(database_url: str) -> None:
+    """The row stays for the operators; the request ends as it did at agent-service, and the person is told."""
+
+    def too_large_for_agents(event: CloudEvent) -> httpx.Response:
+        return httpx.Response(413 if event.source.endswith("agent-service") else 202)
+
+    async with trio(database_url) as services:
+        services.broker.answer = too_large_for_agents
+        ana = await services.person()
+        request, created = await ask(services, ana)
+        assert await services.deliver(created) == {202}
+
+        async def is_dead() -> bool:
+            dead = await services.sql("select queue from work_items where dead_at is not null")
+            return [row["queue"] for row in dead] == ["agent-service.events"]
+
+        await eventually(is_dead, within_s=20)
+        await services.sql("update request_logs set deadline_at = now()")
+        await services.apps[ServiceName.REQUEST_MANAGER].state.parts.ends.sweep()
+        ready = await services.sent(EventType.RESPONSE_READY, str(request.request_id))
+        assert ready.source == "/self-service-agent/request-manager"
+        assert await services.deliver(ready) == {202}
+        await services.idle()
+        row = await rows(services, request)
+        assert (row[0], row[5], row[-1]) == ("completed", "completed", 1)
+        assert await is_dead()
