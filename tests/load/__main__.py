@@ -5,12 +5,13 @@ Exit code 0: every number was reached; 1: one was not; 2: the run does not count
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from local_stack.settings import REPOSITORY
 from rich.console import Console
 
-from tests.load import scenarios
+from tests.load import eventing, scenarios
 from tests.load.cluster import durable_cluster
 from tests.load.floor import running_floor
 from tests.load.model import running_model
@@ -22,25 +23,27 @@ from tests.load.up import warm_starts
 from tests.load.usage import MachineMeter
 
 WORK = REPOSITORY / ".local" / "bench"
+UP = "up"
+NAMES = (*scenarios.ALL, *eventing.ALL, UP)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
     parser.add_argument("--json", type=Path, default=REPOSITORY / ".local" / "bench.json", help="where the numbers go")
-    parser.add_argument("--only", nargs="+", choices=[*scenarios.ALL, "up"], help="some scenarios instead of all")
+    parser.add_argument("--only", nargs="+", choices=NAMES, help="some scenarios instead of all")
     chosen = parser.parse_args()
     console = Console(stderr=True)
     report = Report()
     WORK.mkdir(parents=True, exist_ok=True)
     began_s = time.monotonic()
-    wanted = chosen.only or [*scenarios.ALL, "up"]
+    wanted = chosen.only or NAMES
     with MachineMeter() as machine:
         try:
-            if wanted != ["up"]:
-                _measure_product([name for name in scenarios.ALL if name in wanted], report, console)
+            for table in (scenarios.ALL, eventing.ALL):
+                _measure_product({name: run for name, run in table.items() if name in wanted}, report, console)
         except BenchFailed as failure:
             report.void = str(failure)
-        if "up" in wanted:
+        if UP in wanted:
             _measure_up(report, console)
     report.facts["CPU that other programs took meanwhile, share of the machine"] = machine.others_share
     report.facts["the bench itself, s"] = time.monotonic() - began_s
@@ -49,7 +52,10 @@ def main() -> int:
     return 2 if report.void else 0 if report.is_passed else 1
 
 
-def _measure_product(wanted: list[str], report: Report, console: Console) -> None:
+def _measure_product(wanted: dict[str, Callable[[scenarios.Bench], None]], report: Report, console: Console) -> None:
+    """On a new database. Eventing scenarios come alone: the product is started in their mode."""
+    if not wanted:
+        return
     with (
         durable_cluster(WORK) as cluster,
         running_model(WORK / "model.log") as model,
@@ -57,12 +63,14 @@ def _measure_product(wanted: list[str], report: Report, console: Console) -> Non
         running_floor(cluster.url(), model.url, WORK / "floor.log") as floor,
     ):
         bench = scenarios.Bench(floor, product, model, cluster.server_pid, report)
+        if wanted.keys() <= eventing.ALL.keys():
+            product.start_broker()
         if "first" not in wanted:
             product.start()
             product.settle()
-        for name in wanted:
+        for name, run in wanted.items():
             console.print(f"{name} …")
-            scenarios.ALL[name](bench)
+            run(bench)
 
 
 def _measure_up(report: Report, console: Console) -> None:

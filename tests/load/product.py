@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local_stack.programs import Child, Program, run_once, wait_until_ready
 from local_stack.state import Secrets
-from local_stack.wiring import ModelChoice, Ports, Wiring
+from local_stack.wiring import ModelChoice, Ports, Wiring, own_broker
 
 from tests.load.cluster import sql
 from tests.load.fake_responses import MODEL
@@ -29,12 +29,19 @@ LIMITS = {"REQUESTS_PER_MINUTE": "100000"}
 
 @dataclass
 class Product:
-    """The services are started and stopped again by `start`; the rest runs all the time."""
+    """The services are started and stopped again by `start`; the rest runs all the time. `broker` None: direct HTTP."""
 
     wiring: Wiring
     people: People
     folder: Path
     services: list[Child] = field(default_factory=list)
+    broker: Child | None = None
+
+    def start_broker(self) -> None:
+        """From the next start of the services their messages go through the local broker."""
+        self.wiring = replace(self.wiring, broker=own_broker(self.wiring.ports))
+        self.broker = _start(self.wiring.local_broker(), self.folder)
+        wait_until_ready([self.broker], timeout_s=READY_TIMEOUT_S)
 
     def start(self) -> float:
         """Stop the services if they run, start them, wait for readiness. Returns the seconds from start to ready."""
@@ -52,8 +59,14 @@ class Product:
             child.stop()
         self.services = []
 
+    def stop_all(self) -> None:
+        self.stop()
+        if self.broker is not None:
+            self.broker.stop()
+
     @property
     def pids(self) -> dict[str, int]:
+        """Of the services: a broker is no part of the product."""
         return {child.name: child.process.pid for child in self.services}
 
     def job(self, *, clients: int, count: int | None = None, seconds: float | None = None, most: int = 0) -> Job:
@@ -106,7 +119,7 @@ def running_product(database_url: str, model_url: str, folder: Path) -> Iterator
         wait_until_ready(around, timeout_s=READY_TIMEOUT_S)
         yield product
     finally:
-        product.stop()
+        product.stop_all()
         for child in reversed(around):
             child.stop()
 

@@ -94,17 +94,16 @@ def first_requests(bench: Bench) -> None:
 
 def alone(bench: Bench) -> None:
     """One client."""
-    rounds = _alone_rounds(bench)
+    rounds = alone_rounds(bench)
     ratio = rounds.ratio(p50_ms)
-    note = f"{show(_p50(rounds.product))} ms, floor {show(_p50(rounds.floor))} ms"
-    bench.measure(Measure("sync, 1 client, p50 / floor", ratio, 5, "x", note=note))
+    bench.measure(Measure("sync, 1 client, p50 / floor", ratio, 5, "x", note=p50_note(rounds)))
     bench.fact(
         "sync, 1 client, p95, ms", percentile([ms for r in rounds.product for ms in r.outcome.latencies_ms], 0.95)
     )
     bench.alone_ratio = ratio
 
 
-def _alone_rounds(bench: Bench) -> Rounds:
+def alone_rounds(bench: Bench) -> Rounds:
     product = Side("alone", lambda: bench.product.job(clients=1, count=ALONE), bench.pids)
     floor = Job(bench.floor.answered_url, clients=1, count=ALONE)
     rounds = run_rounds(*bench.sides(floor, product), ROUNDS)
@@ -133,7 +132,7 @@ def loaded(bench: Bench) -> None:
                 counted[side.name if side is floor else "product"] += bench.model.calls - before
     bench.keep([ran.outcome for ran in rounds.product])
     completed = sum(ran.outcome.right for ran in rounds.product)
-    note = f"{show(_rate(rounds.product))}/s, floor {show(_rate(rounds.floor))}/s"
+    note = rate_note(rounds)
     bench.measure(
         Measure("sync, 32 clients, requests/s / floor", rounds.ratio(per_s), 0.2, "x", at_least=True, note=note)
     )
@@ -155,6 +154,11 @@ def _loaded_cpu(bench: Bench, rounds: Rounds) -> None:
     postgres = by_name.pop("postgres")
     note = ", ".join(f"{name} {show(ms)}" for name, ms in by_name.items()) + f"; PostgreSQL {show(postgres)}"
     bench.measure(Measure("service CPU per request", sum(by_name.values()), 12, "ms", note=note))
+    check_floor(bench, rounds)
+
+
+def check_floor(bench: Bench, rounds: Rounds) -> None:
+    """Notes what the floor has cost; too much, and the run does not count."""
     floor_ms = cpu_ms_per_request(rounds.floor, "floor")
     bench.fact("floor, CPU per request, ms", floor_ms)
     bench.fact("floor, CPU of PostgreSQL per request, ms", cpu_ms_per_request(rounds.floor, "postgres"))
@@ -193,8 +197,7 @@ def accepted(bench: Bench) -> None:
         rounds.product.append(run_side(product))
         bench.product.drain()
     bench.keep([ran.outcome for ran in rounds.product])
-    note = f"{show(_p50(rounds.product))} ms, floor {show(_p50(rounds.floor))} ms"
-    bench.measure(Measure("202 at 16 clients, p50 / floor", rounds.ratio(p50_ms), 2.5, "x", note=note))
+    bench.measure(Measure("202 at 16 clients, p50 / floor", rounds.ratio(p50_ms), 2.5, "x", note=p50_note(rounds)))
 
 
 def long_sessions(bench: Bench) -> None:
@@ -218,7 +221,7 @@ def many_stored(bench: Bench) -> None:
     stored = store_requests(url, template["request_id"], STORED)
     if stored < STORED:
         raise BenchFailed(f"only {stored} requests are stored")
-    full = _alone_rounds(bench)
+    full = alone_rounds(bench)
     note = f"{show(_p50(full.product))} ms with {stored:,} stored"
     bench.measure(
         Measure("100,000 stored requests / empty, p50", full.ratio(p50_ms) / bench.alone_ratio, 1.3, "x", note=note)
@@ -241,8 +244,13 @@ def _p50(runs: list[Ran]) -> float:
     return median([p50_ms(ran.outcome) for ran in runs])
 
 
-def _rate(runs: list[Ran]) -> float:
-    return median([ran.outcome.per_s for ran in runs])
+def p50_note(rounds: Rounds) -> str:
+    return f"{show(_p50(rounds.product))} ms, floor {show(_p50(rounds.floor))} ms"
+
+
+def rate_note(rounds: Rounds) -> str:
+    product, floor = (median([ran.outcome.per_s for ran in runs]) for runs in (rounds.product, rounds.floor))
+    return f"{show(product)}/s, floor {show(floor)}/s"
 
 
 ALL: dict[str, Callable[[Bench], None]] = {

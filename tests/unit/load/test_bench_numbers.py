@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.load import eventing, scenarios
 from tests.load.fake_responses import PREFIX, FakeResponses, answer_to, stream_events
 from tests.load.generator import Job, Outcome
 from tests.load.numbers import Measure, Verdict, median, percentile, ratio, show
@@ -142,6 +143,10 @@ async def test_the_fake_model_lists_a_model_and_is_healthy() -> None:
 def test_without_a_nonce_the_fake_model_says_so() -> None:
     assert answer_to(b"{}") == f"{PREFIX} none"
     assert stream_events(1, "")[-1]["type"] == "response.completed"
+
+
+def test_the_scenarios_of_both_modes_have_names_of_their_own() -> None:
+    assert scenarios.ALL.keys().isdisjoint(eventing.ALL)
 
 
 def test_the_runners_ready_line_is_read() -> None:
