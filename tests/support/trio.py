@@ -24,6 +24,7 @@ from shared_models.enums import Role, ServiceName
 from shared_models.event_data import KINDS
 from shared_models.events import CloudEvent, EventType
 from shared_models.tokens import ServiceTokens, new_identity_key_pair
+from shared_models.web import DEAD_LETTERS_PATH, EVENTS_PATH
 
 from tests.support.agent_world import LAPTOP, ROUTER, ScriptedKnowledge, ScriptedModel, ScriptedTools
 from tests.support.fake_broker import BROKER_URL, FakeBroker
@@ -84,17 +85,23 @@ class Trio:
     async def result(self, someone: Someone, request_id: str) -> Json:
         return await self.get(someone, f"/api/v1/requests/{request_id}/result")
 
-    async def send(self, event: CloudEvent, taker: ServiceName) -> int:
+    async def send(self, event: CloudEvent, taker: ServiceName, path: str = EVENTS_PATH) -> int:
         """Bring an event to one service. Returns its status; the body must be empty."""
         headers, body = event.to_binary()
         headers["authorization"] = f"Bearer {ServiceTokens(TOKEN_KEY, ServiceName.BROKER).make(taker)}"
-        reply = await self.http.post(URLS[taker] + "/events", content=body, headers=headers)
+        reply = await self.http.post(URLS[taker] + path, content=body, headers=headers)
         assert reply.content == b"", reply.text
         return reply.status_code
 
     async def deliver(self, event: CloudEvent) -> set[int]:
         """Bring an event to each of its consumers. Returns their statuses."""
         return {await self.send(event, taker) for taker in KINDS[EventType(event.type)].takers}
+
+    async def give_up(self, event: CloudEvent, taker: ServiceName, status: int) -> int:
+        """Bring an event that `taker` has answered with this status to the dead-letter sink, as a broker would."""
+        told = {"knativeerrordest": URLS[taker] + EVENTS_PATH, "knativeerrorcode": str(status)}
+        dead = event.model_copy(update={"extensions": event.extensions | told})
+        return await self.send(dead, ServiceName.REQUEST_MANAGER, DEAD_LETTERS_PATH)
 
     async def sent(self, kind: EventType, request_id: str) -> CloudEvent:
         """The event of this type and request, once it was sent."""

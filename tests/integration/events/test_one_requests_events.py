@@ -133,7 +133,7 @@ async def test_a_request_that_comes_after_its_deadline_expires_and_the_person_is
         assert "could not be answered within its time" in messages[0]["content"]
 
 
-async def test_a_request_for_a_session_of_somebody_else_is_refused_and_kept(database_url: str) -> None:
+async def test_a_request_for_a_session_of_somebody_else_is_refused_kept_and_ended(database_url: str) -> None:
     async with trio(database_url) as services:
         ana, ben = await services.person("ana"), await services.person("ben")
         hers, created = await ask(services, ana)
@@ -148,6 +148,14 @@ async def test_a_request_for_a_session_of_somebody_else_is_refused_and_kept(data
         said = await services.sql("select content from session_messages where session_id = $1", hers.session_id)
         assert len(said) == 2
         assert await services.sql("select from agent_runs where request_id = $1", his.request_id) == []
+        assert await services.give_up(forged, ServiceName.AGENT_SERVICE, 400) == 202
+        told = await services.sent(EventType.RESPONSE_READY, str(his.request_id))
+        assert await services.deliver(told) == {202}
+        await services.idle()
+        row = await rows(services, his)
+        assert (row[0], row[5], row[-1]) == ("failed", "failed", 1)
+        said = await services.sql("select content from session_messages where session_id = $1", hers.session_id)
+        assert len(said) == 2
         assert len(services.model.seen) == 1
 
 
