@@ -9,6 +9,7 @@ import httpx
 from fastapi import FastAPI
 from shared_clients.events import SINK_RETRIES, event_sink
 from shared_clients.http import create_http
+from shared_models import queue_states
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
 from shared_models.dead_letters import refused_events
@@ -20,6 +21,7 @@ from shared_models.events import CloudEvent, EventBuilder
 from shared_models.faults import fault
 from shared_models.health import Health, create_operations_app
 from shared_models.pause import Pause
+from shared_models.retention import Retention
 from shared_models.schema_version import is_current
 from shared_models.telemetry import span
 from shared_models.tokens import IdentitySigner, ServiceTokens
@@ -46,7 +48,7 @@ from agent_service.processor import AgentProcessor
 from agent_service.routes import agents, answers, dead_letters, runs, sessions
 from agent_service.runner import Runner
 from agent_service.settings import ServerSessions, Settings
-from agent_service.store import intake
+from agent_service.store import intake, retention
 from agent_service.store.intake import EVENTS, RUNS
 from agent_service.turn_loop import Retries, TurnLoop
 from agent_service.upkeep import Upkeep
@@ -82,7 +84,8 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
 
     async def refresh_gauges() -> None:
         if hasattr(app.state, "parts"):
-            await app.state.parts.upkeep.refresh_gauges()
+            names = [queue.name for queue in app.state.parts.queues]
+            await queue_states.refresh_gauges(database, ServiceName.AGENT_SERVICE, names)
 
     health = Health(
         ServiceName.AGENT_SERVICE.value,
@@ -134,6 +137,9 @@ async def started(
     stack.push_async_callback(listener.close)
     upkeep = asyncio.create_task(parts.upkeep.sweep_for_ever(), name="upkeep")
     stack.push_async_callback(stop_task, upkeep)
+    removal = Retention(database, retention.removals(settings))
+    removal.start()
+    stack.push_async_callback(removal.stop)
     return parts
 
 

@@ -8,7 +8,6 @@ from shared_models.enums import RequestStatus
 from shared_models.errors import Unavailable
 from shared_models.logging import get_logger
 from shared_models.schemas import NormalizedRequest
-from shared_models.telemetry import DEAD_LETTERS, DEPTH, OLDEST_AGE
 from shared_models.work_queue import WorkItem
 from shared_models.work_statements import REMOVE_IDLE_LANES
 
@@ -38,13 +37,6 @@ class Upkeep:
         await self.end_dead()
         await live.remove_old(self.database)
         await self.database.execute(REMOVE_IDLE_LANES)
-
-    async def refresh_gauges(self) -> None:
-        """What the operators' port shows of the queues."""
-        for queue, state in (await sweep.queue_states(self.database)).items():
-            DEPTH.labels(queue).set(state.depth)
-            DEAD_LETTERS.labels(queue).set(state.dead)
-            OLDEST_AGE.labels(queue).set(state.oldest_s)
 
     async def sweep_for_ever(self) -> None:
         while True:

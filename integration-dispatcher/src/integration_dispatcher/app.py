@@ -9,6 +9,7 @@ import httpx
 from fastapi import FastAPI
 from shared_clients.events import SINK_RETRIES, EventSinkClient, event_sink
 from shared_clients.http import create_http
+from shared_models import queue_states
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
 from shared_models.dead_letter_routes import dead_letter_router
@@ -20,7 +21,9 @@ from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.health import Health, create_operations_app
 from shared_models.logging import get_logger
 from shared_models.pause import Pause
+from shared_models.retention import Retention
 from shared_models.schema_version import is_current
+from shared_models.telemetry import DEAD_LETTERS
 from shared_models.tokens import ServiceTokens
 from shared_models.web import create_app as create_service_app
 from shared_models.web import service_caller
@@ -38,7 +41,7 @@ from integration_dispatcher.processor import DeliveryProcessor, Queues
 from integration_dispatcher.routes.deliveries import deliveries_router, history_router
 from integration_dispatcher.routes.integrations import defaults_router, user_integrations_router
 from integration_dispatcher.settings import Settings
-from integration_dispatcher.store import configs, dead_deliveries, deliveries, history, plans
+from integration_dispatcher.store import configs, dead_deliveries, deliveries, history, plans, retention
 from integration_dispatcher.store.names import DELIVERIES, EVENTS
 from integration_dispatcher.vault import Vault
 
@@ -86,7 +89,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
         ),
     ]
     app = create_service_app(ServiceName.INTEGRATION_DISPATCHER, health=health, routers=routers, lifespan=lifespan)
-    app.state.operations = create_operations_app(health)
+    app.state.operations = create_operations_app(health, lambda: refresh_gauges(app))
     return app
 
 
@@ -125,6 +128,9 @@ async def started(
         stack.push_async_callback(listener.close)
         sweeper = asyncio.create_task(sweep_for_ever(parts, settings.delivery_sweep_every_s), name="sweep")
         stack.push_async_callback(stop_task, sweeper)
+        removal = Retention(database, retention.removals(settings))
+        removal.start()
+        stack.push_async_callback(removal.stop)
         yield parts
 
 
@@ -196,6 +202,15 @@ def listen(settings: Settings, parts: Parts) -> Listener:
 
     url = settings.database_listen_url.get_secret_value() or settings.database_url.get_secret_value()
     return Listener(url, [WAKE_CHANNEL], on_notify=on_notify, on_gap=on_gap)
+
+
+async def refresh_gauges(app: FastAPI) -> None:
+    """What the operators' port shows: the queues; failed deliveries count as dead letters of theirs."""
+    if hasattr(app.state, "parts"):
+        parts: Parts = app.state.parts
+        names = [DELIVERIES, EVENTS, parts.refused.name]
+        await queue_states.refresh_gauges(parts.database, ServiceName.INTEGRATION_DISPATCHER, names)
+        DEAD_LETTERS.labels(DELIVERIES).set(await dead_deliveries.count(parts.database))
 
 
 async def sweep_for_ever(parts: Parts, every_s: float) -> None:

@@ -11,7 +11,7 @@ from shared_clients.dead_letters import DeadLetterClient
 from shared_clients.events import SINK_RETRIES, event_sink
 from shared_clients.http import ServiceClient, create_http
 from shared_clients.integration_dispatcher import IntegrationDispatcherClient
-from shared_models import web
+from shared_models import queue_states, web
 from shared_models.batching import Batcher
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import DeadLetterBox, WorkItemBox, waker
@@ -23,9 +23,9 @@ from shared_models.events import EventBuilder
 from shared_models.health import Health
 from shared_models.jwks import JwksCache
 from shared_models.pause import Pause
+from shared_models.retention import Retention
 from shared_models.schema_version import is_current
 from shared_models.settings import Profile
-from shared_models.telemetry import DEAD_LETTERS, DEPTH, OLDEST_AGE
 from shared_models.tokens import ServiceTokens
 from shared_models.work_queue import WAKE_CHANNEL, Notifier, RetryPolicy, WorkQueue
 from shared_models.worker import Worker
@@ -43,7 +43,7 @@ from request_manager.processor import UnifiedRequestProcessor
 from request_manager.relay import Relay
 from request_manager.routes import accounts, dead_events, dead_letters, passed_on, requests, results, sessions, streams
 from request_manager.settings import RequestManagerSettings
-from request_manager.store import upkeep
+from request_manager.store import retention
 from request_manager.store.accept import REQUESTS_QUEUE, accept
 from request_manager.store.requests import ENDS_QUEUE, RESPONSES_QUEUE, complete_requests, ended_results
 from request_manager.strategy import CommunicationStrategy, DirectHttpStrategy, EventingStrategy
@@ -164,7 +164,7 @@ def build(settings: RequestManagerSettings, database: Database, worker_id: str, 
         pace=Pace(requests_queue.hand_off),
     )
     relay = Relay(database, processor, strategy, Turns(settings.running_requests))
-    ends = Ends(database, agents, processor, ends_queue, wake_others, settings.content_retention_days)
+    ends = Ends(database, agents, processor, ends_queue, wake_others)
     intake = Intake(database, processor, strategy)
     dead = DeadEvents(database, ends, processor, strategy, intake)
     replays = (
@@ -218,6 +218,9 @@ async def start(stack: AsyncExitStack, app: FastAPI, parts: Parts, worker: Worke
     stack.callback(parts.processor.pace.close)
     sweeper = asyncio.create_task(parts.ends.sweep_for_ever(), name="sweep")
     stack.push_async_callback(_cancelled, sweeper)
+    removal = Retention(database, retention.removals(parts.settings))
+    removal.start()
+    stack.push_async_callback(removal.stop)
     await warm_up(app, parts)
 
 
@@ -241,12 +244,7 @@ def create_listener(parts: Parts) -> Listener:
 
 async def refresh_gauges(parts: Parts) -> None:
     """What the operators' port shows of the queues."""
-    states = {state.queue: state for state in await upkeep.queue_states(parts.database)}
-    for queue in parts.queues:
-        state = states.get(queue.name, upkeep.QueueState(queue.name, 0, 0, 0.0))
-        DEPTH.labels(queue.name).set(state.depth)
-        DEAD_LETTERS.labels(queue.name).set(state.dead)
-        OLDEST_AGE.labels(queue.name).set(state.oldest_s)
+    await queue_states.refresh_gauges(parts.database, NAME, [queue.name for queue in parts.queues])
 
 
 def _client(http: httpx.AsyncClient, url: str, tokens: ServiceTokens, callee: ServiceName) -> ServiceClient:

@@ -40,7 +40,6 @@ class Ends:
     processor: UnifiedRequestProcessor
     queue: WorkQueue
     wake_others: Notifier
-    retention_days: float
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def ask(self, request_id: UUID, reason: EndReason) -> None:
@@ -121,7 +120,7 @@ class Ends:
 
     async def sweep(self) -> None:
         """Ask for the ends that are due, and clear what has had its time. One replica at a time does it."""
-        queued = await upkeep.sweep(self.database, retention_days=self.retention_days)
+        queued = await upkeep.sweep(self.database)
         if queued:
             log.warning("ends_due", requests=queued)
             self.queue.wake()

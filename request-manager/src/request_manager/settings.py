@@ -30,7 +30,6 @@ class RequestManagerSettings(ServiceSettings):
     max_wait_s: float = Field(default=120.0, ge=0, le=600)
     request_deadline_hours: float = Field(default=24.0, gt=0)
     session_timeout_hours: float = Field(default=336.0, gt=0)
-    content_retention_days: float = Field(default=90.0, gt=0)
     handover_attempts: int = Field(default=2000, ge=1, description="some eight hours of agent-service being away")
     relay_concurrency: int = Field(default=1024, ge=1)
 

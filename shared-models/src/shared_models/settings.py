@@ -67,12 +67,19 @@ class ServiceSettings(ProcessSettings):
     events_oidc_subjects: str = Field(
         default="", description="who may send, comma separated, `*` at the end; empty: all"
     )
+    content_retention_days: float = Field(default=90.0, gt=0, description="what people and agents wrote, after its end")
+    record_retention_days: float = Field(default=400.0, gt=0, description="ids, states and times, after the end")
+    dead_letter_content_days: float = Field(default=8.0, gt=0, description="a request's deadline and seven days")
+    dead_letter_days: float = Field(default=90.0, gt=0, description="cause and ids of what was given up")
+    processed_event_days: float = Field(default=30.0, gt=0)
     request_manager_url: str = "http://127.0.0.1:8080"
     agent_service_url: str = "http://127.0.0.1:8081"
     integration_dispatcher_url: str = "http://127.0.0.1:8082"
 
     @model_validator(mode="after")
     def check(self) -> Self:
+        if self.record_retention_days <= max(self.content_retention_days, self.dead_letter_days):
+            raise ValueError("RECORD_RETENTION_DAYS must be more than CONTENT_RETENTION_DAYS and DEAD_LETTER_DAYS")
         if len(self.service_token_key.get_secret_value()) < MIN_KEY_LENGTH:
             raise ValueError(f"SERVICE_TOKEN_KEY needs at least {MIN_KEY_LENGTH} characters")
         self._check_broker()

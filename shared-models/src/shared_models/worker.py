@@ -3,13 +3,17 @@
 import asyncio
 import os
 import socket
+import time
 from contextlib import suppress
+
+import asyncpg
 
 from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.errors import Unavailable
 from shared_models.ids import new_id
 from shared_models.logging import get_logger
+from shared_models.telemetry import LEASES_FREED
 
 ALIVE_S = 10
 RENEW_EVERY_S = 3
@@ -39,8 +43,19 @@ with lost as (
   returning w.queue, w.key, w.dead_at is not null as is_dead
 ), given_up as (
   select queue, key, count(*) as rows from freed where is_dead and key is not null group by queue, key
+), lowered as (
+  update lanes l set pending = l.pending - g.rows from given_up g where l.queue = g.queue and l.key = g.key
 )
-update lanes l set pending = l.pending - g.rows from given_up g where l.queue = g.queue and l.key = g.key
+select count(*) from freed
+"""
+# A process that was paused may be declared dead, wake up, lease some more and die before it has registered again.
+ORPHANS = """
+select distinct leased_by from (
+  select leased_by from work_items where leased_by is not null
+  union all
+  select leased_by from lanes where leased_by is not null
+) held
+where not exists (select from workers w where w.id = held.leased_by)
 """
 FREE_LANES = "update lanes set leased_by = null, run_at = now() where leased_by = any($1::text[])"
 FORGET = "delete from workers where id = any($1::text[])"
@@ -68,6 +83,8 @@ class Worker:
         self._host = host or socket.gethostname()
         self.id = f"{service.value}@{self._host}#{new_id().hex[-12:]}"
         self._task: asyncio.Task[None] | None = None
+        self._orphans: set[str] = set()
+        self._looked_at = time.monotonic()
 
     async def start(self) -> None:
         """Register, free what a dead predecessor on this host left behind, then renew in the background."""
@@ -91,13 +108,27 @@ class Worker:
         """Free the leases of dead workers. Returns how many workers were dead."""
         async with self._database.transaction() as tx:
             dead = [row["id"] for row in await tx.fetch(DEAD_WORKERS)]
-            if dead:
-                await tx.execute(FREE_ITEMS, dead)
-                await tx.execute(FREE_LANES, dead)
-                await tx.execute(FORGET, dead)
+            freed = await self._free(tx, dead) if dead else 0
         if dead:
-            log.warning("freed_leases_of_dead_workers", workers=dead)
+            log.warning("freed_leases_of_dead_workers", workers=dead, leases=freed)
         return len(dead)
+
+    async def reap_orphans(self) -> int:
+        """Free leases of workers that are not registered, found so twice in a row. Returns how many workers those were."""
+        found = {row["leased_by"] for row in await self._database.fetch(ORPHANS)}
+        gone, self._orphans = sorted(found & self._orphans), found
+        if gone:
+            async with self._database.transaction() as tx:
+                freed = await self._free(tx, gone)
+            log.warning("freed_leases_of_unknown_workers", workers=gone, leases=freed)
+        return len(gone)
+
+    async def _free(self, tx: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", workers: list[str]) -> int:
+        freed = await tx.fetchval(FREE_ITEMS, workers)
+        await tx.execute(FREE_LANES, workers)
+        await tx.execute(FORGET, workers)
+        LEASES_FREED.labels(self._service.value).inc(freed)
+        return int(freed)
 
     async def _renew(self) -> None:
         await self._database.execute(RENEW, self.id, self._service.value, self._host, os.getpid())
@@ -115,6 +146,9 @@ class Worker:
             try:
                 await self._renew()
                 await self.reap()
+                if time.monotonic() - self._looked_at >= ALIVE_S:
+                    self._looked_at = time.monotonic()
+                    await self.reap_orphans()
             except Unavailable:
                 log.warning("worker_renewal_failed", worker=self.id, cause="database")
             except Exception:

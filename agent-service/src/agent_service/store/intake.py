@@ -98,7 +98,7 @@ select count(*) from item
 """
 
 VIEW = "select user_id, session_id, state, agent, answer from agent_runs where request_id = $1"
-ENDED = "select request_id, answer from agent_runs where request_id = any($1::uuid[]) and ended_at is not null"
+ENDED = "select request_id, answer from agent_runs where request_id = any($1::uuid[]) and answer is not null"
 OPEN_OF_SESSION = """
 select request_id, request, state, started_at from agent_runs
 where user_id = $1 and session_id = $2 and ended_at is null order by seq, request_id

@@ -21,6 +21,15 @@ LETTERS = f"{WORK_ITEMS} union all {FAILED}"
 DISCARD = f"""
 update delivery_logs set discarded_at = now() where id = $1 and status in {GIVEN_UP} and discarded_at is null returning id
 """
+COUNT = f"""
+select count(distinct id) from delivery_logs where status in {GIVEN_UP} and discarded_at is null and rank >= 0
+"""
+
+
+async def count(db: Database) -> int:
+    """How many deliveries have failed and are neither replayed nor discarded."""
+    found = await db.fetchval(COUNT)
+    return found if isinstance(found, int) else 0
 
 
 async def discard(db: Database, delivery_id: UUID) -> bool:

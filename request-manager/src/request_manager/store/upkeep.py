@@ -1,8 +1,5 @@
-"""Statements of the sweep, and what the operators' port shows. Each is a small batch."""
+"""Statements of the sweep. Each is a small batch."""
 
-from dataclasses import dataclass
-
-import asyncpg
 from shared_models.database import Database
 from shared_models.work_statements import REMOVE_IDLE_LANES, enqueue
 
@@ -58,47 +55,15 @@ update request_logs set idempotency_key = null, body_hash = null where request_i
 )
 """
 
-PURGE = """
-update request_logs
-set content = null, response = null, extra = '{}', metadata = '{}', purged_at = now()
-where request_id in (
-  select request_id from request_logs
-  where purged_at is null and ended_at is not null and ended_at < now() - $1 * interval '1 day'
-  order by ended_at limit 1000 for update skip locked
-)
-"""
 
-QUEUES = """
-select queue, count(*) filter (where dead_at is null) as depth, count(*) filter (where dead_at is not null) as dead,
-       coalesce(extract(epoch from now() - min(created_at) filter (where dead_at is null and run_at <= now())), 0)
-         as oldest_s
-from work_items where queue like 'request-manager.%' group by queue
-"""
-
-
-@dataclass(frozen=True)
-class QueueState:
-    """`oldest_s`: age of the oldest due row in seconds."""
-
-    queue: str
-    depth: int
-    dead: int
-    oldest_s: float
-
-
-async def sweep(database: Database, *, retention_days: float) -> int | None:
-    """One round: wish for the ends that are due, free old idempotency keys, remove content past its time, idle lanes.
+async def sweep(database: Database) -> int | None:
+    """One round: wish for the ends that are due, free old idempotency keys, remove idle lanes.
 
     Returns how many ends were queued; None when another replica is at it."""
     async with database.transaction() as tx:
         if not await tx.fetchval(LOCK, SWEEP_LOCK):
             return None
         queued = await tx.fetchval(WISH_ENDS)
-    for statement, arguments in ((FREE_KEYS, ()), (PURGE, (retention_days,)), (REMOVE_IDLE_LANES, ())):
-        await database.execute(statement, *arguments)
+    for statement in (FREE_KEYS, REMOVE_IDLE_LANES):
+        await database.execute(statement)
     return int(queued)
-
-
-async def queue_states(database: Database) -> list[QueueState]:
-    rows: list[asyncpg.Record] = await database.fetch(QUEUES)
-    return [QueueState(row["queue"], row["depth"], row["dead"], float(row["oldest_s"])) for row in rows]

@@ -1,0 +1,52 @@
+"""What the dispatcher removes after its time: deliveries with their tries and content, test messages, then the plans' rows.
+
+A plan's row without content still stops a late `response.ready` from being delivered again."""
+
+from shared_models.enums import ServiceName
+from shared_models.retention import BATCH, FIRST_ID, OLDER, Removal, of_every_service
+from shared_models.settings import ServiceSettings
+
+from integration_dispatcher.store.names import OPEN
+
+DELIVERIES = f"""
+with old as (
+  select request_id from delivery_plans p
+  where purged_at is null and created_at < {OLDER}
+    and not exists (select from delivery_logs d where d.request_id = p.request_id and d.status in {OPEN})
+  order by created_at limit {BATCH} for update skip locked
+), logs as (
+  delete from delivery_logs d using old where d.request_id = old.request_id
+), emptied as (
+  update delivery_plans p set message = '', fallback_at = null, purged_at = now()
+  from old where p.request_id = old.request_id
+  returning 1
+)
+select count(*) from emptied
+"""
+
+TEST_MESSAGES = f"""
+with old as (
+  select delivery_id, part from test_messages where delivery_id < {FIRST_ID} and received_at < {OLDER}
+  order by delivery_id, part limit {BATCH} for update skip locked
+), gone as (
+  delete from test_messages t using old where t.delivery_id = old.delivery_id and t.part = old.part returning 1
+)
+select count(*) from gone
+"""
+
+PLANS = f"""
+with old as (
+  select request_id from delivery_plans where purged_at is not null and created_at < {OLDER}
+  order by created_at limit {BATCH} for update skip locked
+), gone as (delete from delivery_plans p using old where p.request_id = old.request_id returning 1)
+select count(*) from gone
+"""
+
+
+def removals(settings: ServiceSettings) -> list[Removal]:
+    return [
+        Removal("deliveries", DELIVERIES, settings.content_retention_days),
+        Removal("test_messages", TEST_MESSAGES, settings.content_retention_days),
+        Removal("delivery_plans", PLANS, settings.record_retention_days),
+        *of_every_service(ServiceName.INTEGRATION_DISPATCHER, settings),
+    ]
