@@ -11,7 +11,7 @@ from self_service_cli.command import Surroundings
 from tests.support.cli import REQUEST_ID, FakeLogins, problem, ssa
 
 ROOT = Path(__file__).parents[3]
-PAGES = ("docs/cli.md", "README.md")
+PAGES = ("docs/cli.md", "docs/operations.md", "README.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?:^|[|(] *|\.venv/bin/)ssa ((?:[^|#)\n'\"]|'[^']*'|\"[^\"]*\")+)", re.MULTILINE)
 
@@ -22,7 +22,7 @@ def documented() -> list[str]:
     for page in PAGES:
         for block in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")):
             found += [arguments.strip() for arguments in COMMAND.findall(block)]
-    return [re.sub(r"\bID\b|\$id", str(REQUEST_ID), arguments) for arguments in found]
+    return [re.sub(r"\bID\b|\$id|DELIVERY_ID", str(REQUEST_ID), arguments) for arguments in found]
 
 
 def test_the_documentation_shows_commands() -> None:
