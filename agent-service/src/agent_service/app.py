@@ -90,7 +90,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
     health = Health(
         ServiceName.AGENT_SERVICE.value,
         {"started": is_started, "migrations": is_migrated},
-        facts={"mode": "eventing" if settings.eventing_enabled else "direct", "model": settings.llama_stack_model},
+        facts={**settings.facts, "model": settings.llama_stack_model},
     )
 
     @asynccontextmanager

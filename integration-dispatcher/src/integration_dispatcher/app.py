@@ -69,7 +69,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
     health = Health(
         ServiceName.INTEGRATION_DISPATCHER.value,
         {"started": is_started, "migrations": is_migrated},
-        facts={"mode": "eventing" if settings.eventing_enabled else "direct"},
+        facts=settings.facts,
     )
 
     @asynccontextmanager

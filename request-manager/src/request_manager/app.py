@@ -98,8 +98,7 @@ def create_health(settings: RequestManagerSettings, database: Database) -> Healt
         if not await is_current(database):
             raise RuntimeError("the schema is older than this code")
 
-    mode = "eventing" if settings.eventing_enabled else "direct"
-    return Health(NAME.value, {"database": connected, "migrations": migrated}, facts={"mode": mode})
+    return Health(NAME.value, {"database": connected, "migrations": migrated}, facts=settings.facts)
 
 
 def build(settings: RequestManagerSettings, database: Database, worker_id: str, http: httpx.AsyncClient) -> Parts:

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 from shared_models.database import Database
 from shared_models.dead_letters import keep_refused
 from shared_models.enums import ServiceName
-from shared_models.errors import NotAllowed, NotAuthenticated, PayloadTooLarge, ServiceError
+from shared_models.errors import MalformedBody, NotAllowed, NotAuthenticated, PayloadTooLarge, ServiceError
 from shared_models.event_access import EventAccess
 from shared_models.events import CloudEvent, parse_http
 from shared_models.logging import get_logger
@@ -58,6 +58,7 @@ class EventEndpoint:
         try:
             async for chunk in request.stream():
                 body += chunk
+            check_once(request)
             await self._take(parse_http(headers, bytes(body)))
         except (PayloadTooLarge, asyncpg.DataError) as exc:
             return await self._refuse(headers, bytes(body), exc)
@@ -88,6 +89,13 @@ class EventEndpoint:
             log.exception("dead_letter_not_kept")
             return Response(status_code=503, headers=RETRY_AFTER)
         return Response(status_code=400)
+
+
+def check_once(request: Request) -> None:
+    """Raises MalformedBody for an attribute that is given twice: which one holds is not for us to guess."""
+    names = [name for name, _ in request.headers.items() if name.startswith("ce-") or name == "content-type"]
+    if len(set(names)) < len(names):
+        raise MalformedBody("An attribute is given twice.")
 
 
 def _later(exc: ServiceError) -> Response:

@@ -94,6 +94,8 @@ class ServiceSettings(ProcessSettings):
         address = urlsplit(self.broker_address)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ValueError("BROKER_URL must be an address that begins with http:// or https://")
+        if address.username or address.password:
+            raise ValueError("BROKER_URL must hold no password: a token for the broker stands in BROKER_TOKEN_FILE")
 
     def _check_events_auth(self) -> None:
         if self.events_auth is not EventsAuth.SERVICE_TOKEN and not self.eventing_enabled:
@@ -114,6 +116,13 @@ class ServiceSettings(ProcessSettings):
     def broker_address(self) -> str:
         """Where events go when a broker carries them; empty: none is named."""
         return self.broker_url or self.k_sink
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What operators are shown of the mode."""
+        if not self.eventing_enabled:
+            return {"mode": "direct"}
+        return {"mode": "eventing", "broker": self.broker_address, "events_auth": self.events_auth.value}
 
     @property
     def events_oidc_subject_list(self) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ where c.relkind = 'r' and n.nspname = 'public'
   and (has_table_privilege($1, c.oid, 'insert') or has_table_privilege($1, c.oid, 'update')
        or has_table_privilege($1, c.oid, 'delete') or has_table_privilege($1, c.oid, 'select'))
 """
-SHARED = {"workers", "lanes", "work_items", "processed_events", "alembic_version"}
+SHARED = {"workers", "lanes", "work_items", "alembic_version"}
 
 
 async def test_no_two_services_reach_the_same_table(database_url: str) -> None:

@@ -148,6 +148,16 @@ async def test_what_cannot_be_read_is_kept_and_then_a_400(
     assert [letter["body"] for letter in consumer.kept] == [content]
 
 
+@pytest.mark.parametrize("name", ["ce-id", "ce-x", "content-type"])
+async def test_an_attribute_that_is_given_twice_is_no_event(
+    client: httpx.AsyncClient, consumer: Consumer, name: str
+) -> None:
+    headers, body = EVENT.to_binary()
+    twice = [*(headers | TOKEN | {name: "application/json"}).items(), (name, "application/json")]
+    assert (await send(client, content=body, headers=twice)).status_code == 400
+    assert "twice" in consumer.kept[0]["cause"]
+
+
 async def test_a_letter_that_cannot_be_kept_is_not_refused_yet(client: httpx.AsyncClient, consumer: Consumer) -> None:
     consumer.keeping_fails = True
     assert (await send(client, content=b"{")).status_code == 503

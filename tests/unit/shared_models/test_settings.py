@@ -18,6 +18,10 @@ OIDC = EVENTING | {"events_auth": "oidc", "events_oidc_issuer": "https://i.test"
         ({"eventing_enabled": True}, "EVENTING_ENABLED=true needs BROKER_URL"),
         ({"eventing_enabled": True, "broker_url": "broker.test"}, "BROKER_URL must be an address"),
         ({"eventing_enabled": True, "broker_url": "ftp://broker.test/"}, "BROKER_URL must be an address"),
+        (
+            {"eventing_enabled": True, "broker_url": "http://me:hunter2@broker.test/"},
+            "BROKER_URL must hold no password",
+        ),
         ({"events_auth": "network"}, "EVENTS_AUTH=network is for EVENTING_ENABLED=true"),
         (EVENTING | {"events_auth": "network", "profile": "local"}, "NetworkPolicy"),
         (EVENTING | {"events_auth": "oidc"}, "EVENTS_OIDC_ISSUER and EVENTS_OIDC_AUDIENCE"),
@@ -41,6 +45,11 @@ def test_events_go_to_the_broker_or_to_what_knative_has_bound() -> None:
     assert ServiceSettings(**GOOD | EVENTING | {"k_sink": "http://other.test/"}).sink_url == BROKER
     assert ServiceSettings(**GOOD, eventing_enabled=True, k_sink="http://sink.test/").sink_url == "http://sink.test/"
     assert ServiceSettings(**GOOD, k_sink="http://sink.test/").sink_url == "http://127.0.0.1:8080/events"
+
+
+def test_operators_are_shown_the_mode_and_the_broker() -> None:
+    assert ServiceSettings(**GOOD).facts == {"mode": "direct"}
+    assert ServiceSettings(**GOOD | OIDC).facts == {"mode": "eventing", "broker": BROKER, "events_auth": "oidc"}
 
 
 def test_a_refused_start_names_each_variable_and_shows_no_value(monkeypatch: pytest.MonkeyPatch) -> None:

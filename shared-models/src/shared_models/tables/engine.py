@@ -1,4 +1,4 @@
-"""Tables of the durable engine (`work_queue.py`, `inbox.py`). Each service writes its own rows: `queue` begins with its name."""
+"""Tables of the durable engine (`work_queue.py`). Each service writes its own rows: `queue` begins with its name."""
 
 from datetime import datetime
 from typing import Any
@@ -84,16 +84,3 @@ class WorkItem(Base):
         Index("ix_work_items_ref", "ref", postgresql_where=text("ref <> ''")),
         QUEUE_STORAGE,
     )
-
-
-class ProcessedEvent(Base):
-    """Events that a consumer has taken, for events whose effect has no domain key. Written by every service, its own rows."""
-
-    __tablename__ = "processed_events"
-
-    consumer: Mapped[str] = mapped_column(Text, primary_key=True)
-    source: Mapped[str] = mapped_column(Text, primary_key=True)
-    event_id: Mapped[str] = mapped_column(Text, primary_key=True)
-    processed_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
-
-    __table_args__ = (Index(None, "processed_at"),)
