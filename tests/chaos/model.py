@@ -32,11 +32,11 @@ SLOW_S = 1.5
 
 
 class ChaosModel:
-    """`latency_s` of every answer; `POST /control?latency_ms=N` changes it."""
+    """`POST /control?latency_ms=N` makes every answer take so long."""
 
-    def __init__(self, leaks: Path, latency_s: float) -> None:
+    def __init__(self, leaks: Path) -> None:
         self._leaks = Lines(leaks)
-        self.latency_s = latency_s
+        self.latency_s = 0.0
         self._asked: Counter[str] = Counter()
         self._count = 0
 
@@ -135,9 +135,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--leaks", type=Path, required=True)
-    parser.add_argument("--latency-ms", type=float, default=0.0)
     chosen = parser.parse_args()
-    app = ChaosModel(chosen.leaks, chosen.latency_ms / 1000)
+    app = ChaosModel(chosen.leaks)
     uvicorn.run(app, port=chosen.port, loop="uvloop", http="httptools", log_level="critical", access_log=False)
 
 

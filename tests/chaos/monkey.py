@@ -5,15 +5,18 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+import httpx
 from shared_models.faults import ANY, POINTS, REPLYING, STRUCK, Kind
 
 from tests.chaos.lines import Json, read_lines
-from tests.chaos.stack import TOOLS, Stack
+from tests.chaos.stack import BROKER, TOOLS, Stack, set_broker_knobs
 
 TICK_S = 0.05
 MOST_ARMED = 8
+MOST_DOWN = 1
 DATABASE_EVERY_S = (5.0, 40.0)
 PAUSE_S = (1.0, 3.0)
 # An external kill could hit a dispatcher between a receiver's yes and the write of it, and no log would say so.
@@ -23,12 +26,13 @@ REPLIES = ("POST /api/v1/requests/generic", "POST /api/v1/answers", "POST /api/v
 
 @dataclass
 class Monkey:
-    """`points` that are to strike at least once, in a random order, then again from the beginning."""
+    """`points` that are to strike at least once, in a random order, then again from the beginning. `knobs`: mischief of the
+    broker, set again and again, as a broker that was started anew has none."""
 
     stack: Stack
     seed: int
     points: list[str] = field(default_factory=lambda: list(POINTS))
-    with_database: bool = True
+    knobs: dict[str, float] = field(default_factory=dict)
     pauses_s: tuple[float, float] = PAUSE_S
 
     def __post_init__(self) -> None:
@@ -44,7 +48,7 @@ class Monkey:
             if time.monotonic() >= act_at:
                 self._act()
                 act_at = time.monotonic() + self.chance.uniform(*self.pauses_s)
-            if self.with_database and time.monotonic() >= self._database_at:
+            if time.monotonic() >= self._database_at:
                 self.stack.kill_database(self.chance.choice([signal.SIGQUIT, signal.SIGQUIT, signal.SIGKILL]))
                 self._database_at = time.monotonic() + self.chance.uniform(*DATABASE_EVERY_S)
             time.sleep(TICK_S)
@@ -52,6 +56,8 @@ class Monkey:
             if file.name != STRUCK:
                 file.unlink(missing_ok=True)
         self.stack.wait_until_ready()
+        if self.knobs:
+            set_broker_knobs(self.stack)
 
     @property
     def kills(self) -> int:
@@ -66,11 +72,18 @@ class Monkey:
         return [point for point in self.points if point not in hit]
 
     def _act(self) -> None:
+        if self.knobs:
+            with suppress(httpx.HTTPError):
+                set_broker_knobs(self.stack, **self.knobs)
+        if (
+            len(self.stack.down) > MOST_DOWN
+        ):  # whatever the speed of the machine: deaths come while the product is at work
+            return
         draw = self.chance.random()
         if draw < 0.62:
             self._arm_next()
         elif draw < 0.80:
-            self.stack.kill(self.chance.choice(KILLED_ANYWHERE))
+            self.stack.kill(self.chance.choice([*KILLED_ANYWHERE, *([BROKER] if BROKER in self.stack.slots else [])]))
         elif draw < 0.85:
             self._arm(ANY, Kind.EXIT, match="dispatcher.")
         elif draw < 0.92:

@@ -4,6 +4,7 @@ Call everything here from the main thread: children end with the thread that sta
 
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -24,6 +25,7 @@ from local_stack.wiring import AGENTS_FOLDER, BROKER_PATH, BrokerChoice, ModelCh
 from shared_models.enums import ServiceName
 from shared_models.tokens import ServiceTokens
 
+from tests.chaos.bouncer import bouncer
 from tests.chaos.lines import Lines
 from tests.load.fake_responses import MODEL
 
@@ -57,6 +59,7 @@ class Stack:
     kills: Lines
     slots: dict[str, Slot] = field(default_factory=dict)
     around: list[Child] = field(default_factory=list)
+    bouncer_url: str = ""
     killed: int = 0
     held: set[str] = field(default_factory=set)
 
@@ -99,6 +102,11 @@ class Stack:
         self.cluster.stop()
         self.cluster.start()
 
+    @property
+    def down(self) -> list[str]:
+        """Names of processes that do not listen: they bind their port when they are ready."""
+        return [name for name, slot in self.slots.items() if not _listens(slot.program.port)]
+
     def wait_until_ready(self) -> float:
         """Every process, started again if need be. Returns the seconds it took."""
         began_s = time.monotonic()
@@ -133,13 +141,23 @@ class Stack:
             child.stop()
 
 
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
+
+
 def _is_ready(child: Child) -> bool:
     return child.process.poll() is None and child.is_ready()
 
 
 @contextmanager
-def running_stack(folder: Path, mode: str, *, seed: int, latency_ms: int = 0) -> Iterator[Stack]:
-    """Everything, ready. `folder` gets the logs and what the sinks have seen; the database is gone afterwards."""
+def running_stack(folder: Path, mode: str, *, seed: int, is_pooled: bool = False) -> Iterator[Stack]:
+    """Everything, ready. `folder` gets the logs and what the sinks have seen; the database is gone afterwards.
+
+    `is_pooled`: the services reach the database through pgbouncer. Raises NoBouncer."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "logs").mkdir(parents=True)
     (folder / "faults").mkdir()
@@ -151,7 +169,10 @@ def running_stack(folder: Path, mode: str, *, seed: int, latency_ms: int = 0) ->
     try:
         cluster.start()
         stack = _wired(folder, mode, cluster)
-        _start(stack, seed, latency_ms)
+        if is_pooled:
+            program, stack.bouncer_url = bouncer(home, cluster.url())
+            stack.around.append(Child(program, folder / "logs" / f"{HARNESS}-pgbouncer.log"))
+        _start(stack, seed)
         yield stack
     finally:
         if stack is not None:
@@ -171,10 +192,10 @@ def _wired(folder: Path, mode: str, cluster: PostgresCluster) -> Stack:
     return Stack(folder, mode, wiring, cluster, Lines(folder / "kills.jsonl"))
 
 
-def _start(stack: Stack, seed: int, latency_ms: int) -> None:
+def _start(stack: Stack, seed: int) -> None:
     folder, wiring = stack.folder, stack.wiring
     model_port = int(wiring.model.url.rpartition(":")[2])
-    model = ["--leaks", str(folder / "leaks.jsonl"), "--latency-ms", str(latency_ms)]
+    model = ["--leaks", str(folder / "leaks.jsonl")]
     sink_port = free_port()
     sink = ["--file", str(folder / "webhook.jsonl"), "--seed", str(seed)]
     around = [
@@ -184,8 +205,9 @@ def _start(stack: Stack, seed: int, latency_ms: int) -> None:
         _harness("sink", sink_port, *sink),
     ]
     (folder / "sink_port").write_text(str(sink_port))
-    stack.around = [Child(program, folder / "logs" / f"{HARNESS}-{program.name}.log") for program in around]
-    wait_until_ready(stack.around, timeout_s=READY_TIMEOUT_S)
+    children = [Child(program, folder / "logs" / f"{HARNESS}-{program.name}.log") for program in around]
+    stack.around += children
+    wait_until_ready(children, timeout_s=READY_TIMEOUT_S)
     stack.start_slot(TOOLS, _armed(stack, wiring.servicenow_mcp()))
     if wiring.has_own_broker:
         broker = _armed(stack, wiring.local_broker())
@@ -217,6 +239,9 @@ def _armed(stack: Stack, program: Program) -> Program:
 def _replica(stack: Stack, program: Program, port: int) -> Program:
     own = {"PORT": str(port), "METRICS_PORT": "0", "AGENTS_DIR": str(_hasty_agents(stack.folder))}
     armed = _armed(stack, program)
+    if stack.bouncer_url:
+        own |= {"DATABASE_URL": stack.bouncer_url, "DATABASE_LISTEN_URL": stack.database_url}
+        own |= {"DATABASE_STATEMENT_CACHE": "0"}
     return replace(armed, env={**armed.env, **LIMITS, **own}, port=port)
 
 

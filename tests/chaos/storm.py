@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 from local_stack.settings import REPOSITORY
+from shared_models.faults import POINTS
 
 from tests.chaos.audit import Findings, audit
 from tests.chaos.client import ClientJob
@@ -16,11 +17,11 @@ from tests.chaos.evidence import gather
 from tests.chaos.lines import Lines
 from tests.chaos.monkey import Monkey
 from tests.chaos.people import ChaosPerson, make_people, write_laptops
-from tests.chaos.stack import Stack, sink_url
+from tests.chaos.stack import BROKER, Stack, sink_url
 from tests.load.cluster import sql
 
 WORK = REPOSITORY / ".local" / "chaos"
-DRAINED_WITHIN_S = 240.0
+DRAINED_WITHIN_S = 600.0  # a broker's exponential back-off waits as long as the outage was
 CLIENT_ENDS_WITHIN_S = 240.0
 OPEN = """
 select (select count(*) from request_logs where ended_at is null)
@@ -38,6 +39,7 @@ class Size:
     most_s: float
     talkers: int = 24
     owners: int = 12
+    knobs: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -81,7 +83,7 @@ def start_client(stack: Stack, job: ClientJob) -> subprocess.Popen[bytes]:
     return client
 
 
-def storm(stack: Stack, seed: int, size: Size, points: list[str]) -> Result:
+def storm(stack: Stack, seed: int, size: Size) -> Result:
     """Load and deaths together until both are enough; then rest, then the audit."""
     talkers, owners = people_of(stack, talkers=size.talkers, owners=size.owners)
     until = stack.folder / "until"
@@ -96,7 +98,9 @@ def storm(stack: Stack, seed: int, size: Size, points: list[str]) -> Result:
         laptops_within_s=size.most_s / 3,
     )
     client = start_client(stack, job)
-    monkey = Monkey(stack, seed, points)
+    has_broker = BROKER in stack.slots
+    points = [point for point in POINTS if has_broker or not point.startswith("local_broker.")]
+    monkey = Monkey(stack, seed, points, knobs=size.knobs if has_broker else {})
     give_up_at = time.monotonic() + size.most_s
 
     def is_enough() -> bool:

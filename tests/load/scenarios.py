@@ -1,9 +1,11 @@
 """The scenarios of the bench. Each returns measures against the targets and notes facts without one."""
 
+import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tests.load.claims import claims_behind
 from tests.load.cluster import sql
 from tests.load.floor import MOST_CPU_MS, Floor
 from tests.load.generator import Job, Outcome, run_job
@@ -38,6 +40,7 @@ AT_ONCE = 500
 MODEL_LATENCY_MS = 1000
 SESSIONS, LONG, SHORT, PAIRS = 3, 195, 5, 9  # turns 196 to 204 of a session beside turns 6 to 14 of another
 STORED = 100_000
+AHEAD, CLAIMS = 10_000, 100
 
 
 @dataclass
@@ -228,6 +231,15 @@ def many_stored(bench: Bench) -> None:
     )
 
 
+def claim_behind(bench: Bench) -> None:
+    """A claim while 10,000 rows of one lane wait."""
+    took_ms = asyncio.run(claims_behind(bench.product.wiring.database_url, rows=AHEAD, rounds=CLAIMS))
+    note = f"median {show(median(took_ms))} ms, {CLAIMS} claims"
+    bench.measure(
+        Measure("claim with 10,000 rows of one lane ahead, p95", percentile(took_ms, 0.95), 25, "ms", note=note)
+    )
+
+
 def nonces_are_stored(bench: Bench) -> None:
     """Each nonce that came back stands in its row of `request_logs`, in the question and in the answer."""
     rows = sql(
@@ -260,6 +272,7 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "accepted": accepted,
     "alone": alone,
     "sessions": long_sessions,
+    "claim": claim_behind,
     "nonces": nonces_are_stored,
     "stored": many_stored,
 }

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from local_stack.ports import free_port
 from local_stack.postgres import ClusterOptions, PostgresCluster
-from shared_models.faults import POINTS
 
 from tests.chaos.engine import EngineSize, run_engine
 from tests.chaos.stack import DATABASE, MODES, running_stack
@@ -24,7 +23,7 @@ SHORT_ENGINE = EngineSize(rows=4000, most_s=180)
 def test_every_promise_is_kept_while_everything_dies(mode: str) -> None:
     folder = folder_of(f"short-{mode}-{SEED}")
     with running_stack(folder, mode, seed=SEED) as stack:
-        result = storm(stack, SEED, SHORT, list(POINTS))
+        result = storm(stack, SEED, SHORT)
     again = f'files: {folder}; again: make chaos ARGS="--modes {mode} --seeds {SEED} --only storm"'
     assert result.findings.is_clean, f"{result.findings.words()}\n{again}"
     assert result.kills > 0, "nothing was killed"

@@ -55,6 +55,8 @@ POINTS: dict[str, str] = {
     "dispatcher.report.sent": "it was told, its row is still there",
     "servicenow_mcp.order.before_send": "a ticket is about to be ordered",
     "servicenow_mcp.order.sent": "ServiceNow has the order, agent-service was not told",
+    "local_broker.event.stored": "the stand-in for the broker has an event, its sender was not told",
+    "local_broker.event.delivered": "it has delivered one, and not written that down",
     REPLYING: "a service has done what it was asked, and is about to say so",
 }
 

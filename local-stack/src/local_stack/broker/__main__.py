@@ -5,9 +5,11 @@ The environment (settings.py) names the database, the key of the services' token
 import argparse
 import socket
 import sys
+from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
+from shared_models import faults
 from shared_models.logging import configure_logging
 
 from local_stack.broker.app import create_app
@@ -23,6 +25,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = BrokerSettings()
         configure_logging("local-broker", level=settings.log_level, log_format=settings.log_format)
+        faults.arm(Path(settings.faults_dir) if settings.faults_dir else None)
         app = create_app(settings)
     except ValidationError as exc:
         print("; ".join(f"{error['loc'][0]}: {error['msg']}" for error in exc.errors()), file=sys.stderr)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 from shared_models.errors import Unavailable
+from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.tokens import InvalidToken
 
@@ -89,6 +90,7 @@ class BrokerApp:
             if not _may_send(config, caller, event):
                 return 403
             await self.state.broker.publish(config.path, event)
+            await fault("local_broker.event.stored", event.attributes["id"])
         except NotAnEvent as exc:
             log.warning("not_an_event", reason=str(exc))
             return 400

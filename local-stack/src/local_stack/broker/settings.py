@@ -24,6 +24,7 @@ class BrokerSettings(BaseSettings):
     broker_manifests: Path = SHIPPED_MANIFESTS
     broker_mode: Mode = Mode.KAFKA
     broker_control: bool = False
+    faults_dir: str = Field(default="", description="where tests arm fault points, see shared_models.faults")
     log_level: str = "INFO"
     log_format: str = Field(default="json", pattern="^(json|console)$")
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from shared_models.faults import fault
 from shared_models.logging import get_logger
 
 from local_stack.broker.courier import Courier, Publish
@@ -101,6 +102,7 @@ class Subscription:
     async def _run(self, key: str | None, lane: deque[Stored]) -> None:
         while lane:
             await self._deliver(lane[0])
+            await fault("local_broker.event.delivered", lane[0].event.attributes["id"])
             stored = lane.popleft()
             if not lane and key is not None:
                 del self._lanes[key]
