@@ -37,6 +37,24 @@ async def test_a_short_wait_ends_with_202_and_the_work_goes_on(system: System) -
     assert result.json()["status"] == "completed"
 
 
+async def test_a_request_that_takes_its_time_is_shown_as_being_worked_on(system: System) -> None:
+    system.model.hold_all()
+    accepted = await system.post(
+        "alice", {"content": "hello", "deliver_to": ["test"]}, headers={"prefer": "respond-async"}
+    )
+    path = f"/api/v1/requests/{accepted.json()['request_id']}"
+
+    async def is_shown() -> bool:
+        return bool((await system.get("alice", f"{path}/status")).json()["status"] == "processing")
+
+    await eventually(is_shown, within_s=15)
+    system.model.release()
+    result = await system.get("alice", f"{path}/result?wait=20")
+    assert result.json()["status"] == "completed"
+    await system.idle()
+    assert len(await system.test_messages("alice")) == 1
+
+
 async def test_the_event_stream_resumes_after_a_cut(system: System) -> None:
     system.model.hold_all()
     body = {"content": "hello", "stream": True}

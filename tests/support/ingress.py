@@ -64,8 +64,10 @@ class Ingress:
             raise AssertionError(f"never seen at the broker: {never}") from None
         finally:
             await connection.close()
+        assert self.broker is not None
+        lost = {name: count for name, count in self.broker.counts.items() if name in ("dead_letters", "dropped")}
+        assert not any(lost.values()), f"a service has refused events: {lost}"
         if self.mode is Mode.TWICE and self.seen:
-            assert self.broker is not None
             assert self.broker.counts["copies"], "this broker sends everything twice"
 
 

@@ -179,8 +179,7 @@ async def running_system(
             "agent_service": create_agent_service(agent_settings),
             "request_manager": create_request_manager(manager_settings),
         }
-        for name, app in apps.items():
-            await stack.enter_async_context(serving(app, parts[name].sock))
+        await stack.enter_async_context(serving_all([(app, parts[name].sock) for name, app in apps.items()]))
         system = System(
             url=urls["request_manager"],
             database_url=database_url,
