@@ -1,7 +1,7 @@
 """What stands under test: the local broker in both of its modes, or with BROKER_URL any other; see docs/conformance.md."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,9 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 from local_stack.broker.manifests import Mode
+from local_stack.postgres import PostgresCluster
 from shared_clients.http import create_http
 
 from tests.support.broker import PATH, Receiver, RunningBroker, broker, running_broker, running_receiver
+from tests.support.database import run_sql, temporary_database
 
 BROKER_URL = os.environ.get("BROKER_URL", "")
 BROKER_TOKEN = os.environ.get("BROKER_TOKEN", "")
@@ -44,10 +46,23 @@ async def receiver() -> AsyncIterator[Receiver]:
         yield receiver
 
 
+@pytest.fixture(scope="session")
+def shared_database_url(postgres_cluster: PostgresCluster) -> Iterator[str]:
+    with temporary_database(postgres_cluster, "template0") as url:
+        yield url
+
+
 @pytest.fixture
-def start(empty_database_url: str, tmp_path: Path, receiver: Receiver) -> Start:
+def broker_database_url(shared_database_url: str) -> str:
+    """A database without anything of a broker. Making a new one for each case would take longer than the case."""
+    run_sql(shared_database_url, "drop schema if exists local_broker cascade")
+    return shared_database_url
+
+
+@pytest.fixture
+def start(broker_database_url: str, tmp_path: Path, receiver: Receiver) -> Start:
     """Start a local broker: `start(objects, mode=Mode.KAFKA)`."""
-    return partial(_start, empty_database_url, tmp_path, receiver)
+    return partial(_start, broker_database_url, tmp_path, receiver)
 
 
 def _start(

@@ -104,11 +104,11 @@ async def test_a_malformed_reply_is_a_failed_delivery(start: Start, receiver: Re
 
 
 async def test_a_reply_that_cannot_be_stored_has_the_event_delivered_again(
-    start: Start, receiver: Receiver, empty_database_url: str
+    start: Start, receiver: Receiver, broker_database_url: str
 ) -> None:
     receiver.scripts["/asked"] = lambda _received: reply_of(*binary(attributes(type="answered")))
     receiver.released.clear()
-    database = await asyncpg.connect(asyncpg_url(empty_database_url))
+    database = await asyncpg.connect(asyncpg_url(broker_database_url))
     delivery = {**DELIVERY, "retry": 20}
     asked = trigger("asked", "/asked", filters=[exact(type="asked")], delivery=delivery)
     async with start([broker(), asked, ANSWERED]) as running:
