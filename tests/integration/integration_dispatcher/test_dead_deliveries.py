@@ -114,6 +114,21 @@ async def test_a_report_that_was_refused_for_good_is_listed_and_replayed(dispatc
     assert await letters(dispatcher) == []
 
 
+async def test_the_operators_port_counts_failed_deliveries_and_what_waits(
+    dispatcher: Dispatcher, failed: dict[str, Any]
+) -> None:
+    transport = httpx.ASGITransport(dispatcher.app.state.operations)
+    async with httpx.AsyncClient(transport=transport, base_url="http://operations") as http:
+        assert 'ssa_dead_letters{queue="integration-dispatcher.deliveries"} 1.0' in (await http.get("/metrics")).text
+        [letter] = await letters(dispatcher)
+        await call(dispatcher, "DELETE", f"/{letter['id']}")
+        shown = (await http.get("/metrics")).text
+    assert 'ssa_dead_letters{queue="integration-dispatcher.deliveries"} 0.0' in shown
+    for gauge in ("ssa_queue_depth", "ssa_outbox_oldest_age_seconds", "ssa_dead_letters"):
+        for queue in ("deliveries", "events", "refused"):
+            assert f'{gauge}{{queue="integration-dispatcher.{queue}"}} 0.0' in shown
+
+
 async def test_what_was_never_tried_is_no_dead_letter(dispatcher: Dispatcher) -> None:
     user = new_id()
     await dispatcher.plan(ended(user, wish("webhook")))

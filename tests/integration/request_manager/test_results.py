@@ -1,6 +1,8 @@
 """Reading requests, and what people do with them afterwards."""
 
+from request_manager.store.retention import removals
 from shared_models.enums import RequestStatus, Role
+from shared_models.retention import Retention
 from shared_models.schemas import ErrorInfo
 
 from tests.support.neighbours import answer_to
@@ -107,7 +109,7 @@ async def test_the_latest_feedback_counts_and_earlier_ones_are_kept(
 async def test_content_is_gone_after_its_time(replica: Replica, ana: Someone) -> None:
     request_id = (await replica.ask(ana, "my secret", metadata={"secret": 1})).json()["request_id"]
     await replica.parts.database.execute("update request_logs set ended_at = now() - interval '91 days'")
-    await replica.parts.ends.sweep()
+    await Retention(replica.parts.database, removals(replica.parts.settings)).run_once()
     for part in ("/result", "/events"):
         reply = await replica.get(ana, f"/api/v1/requests/{request_id}{part}")
         assert (reply.status_code, reply.json()["code"]) == (410, "gone")

@@ -2,9 +2,13 @@
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
+from agent_service.store.retention import removals as of_runs
+from integration_dispatcher.store.retention import removals as of_deliveries
 from prometheus_client import Gauge
 from pydantic import SecretStr, ValidationError
+from request_manager.store.retention import removals as of_requests
 from shared_models import queue_states
 from shared_models.database import Database
 from shared_models.enums import ServiceName
@@ -107,6 +111,18 @@ def test_records_that_would_go_before_what_they_guard_stop_the_start() -> None:
     for changes in ({"record_retention_days": 90.0}, {"dead_letter_days": 400.0}):
         with pytest.raises(ValidationError, match="RECORD_RETENTION_DAYS must be more"):
             settings(**changes)
+
+
+async def test_what_is_due_is_found_by_an_index(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("set enable_seqscan = off")
+        for removals in (of_requests, of_runs, of_deliveries):
+            for removal in removals(settings()):
+                plan = await connection.fetch("explain " + removal.sql.replace("$1::float8", "90.0::float8"))
+                assert not [row[0] for row in plan if "Seq Scan" in row[0]], removal.what
+    finally:
+        await connection.close()
 
 
 async def test_leases_of_a_worker_of_another_service_that_is_gone_are_freed(database: Database) -> None:
