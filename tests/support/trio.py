@@ -1,4 +1,4 @@
-"""The three services in this process on one database, in eventing mode; the broker between them is moved by the test."""
+"""The three services in this process on one database; in eventing mode the broker between them is moved by the test."""
 
 import base64
 import os
@@ -130,14 +130,17 @@ class Trio:
 
 
 @asynccontextmanager
-async def trio(database_url: str, agent_service: Json | None = None, **request_manager: Any) -> AsyncIterator[Trio]:
+async def trio(
+    database_url: str, agent_service: Json | None = None, *, eventing: bool = True, **request_manager: Any
+) -> AsyncIterator[Trio]:
     """All three, started. `agent_service`, `request_manager`: settings of them."""
     broker = FakeBroker(TOKEN_KEY)
     network = Network()
     network.hosts["broker.test"] = httpx.MockTransport(broker.handle)
     async with httpx.AsyncClient(transport=network, timeout=60) as http, AsyncExitStack() as stack:
         made = Trio(database_url, http, broker)
-        made.apps = apps_of(made, agent_service=agent_service or {}, request_manager=request_manager)
+        own = {"agent_service": agent_service or {}, "request_manager": request_manager}
+        made.apps = apps_of(made, eventing_enabled=eventing, **own)
         for name, app in made.apps.items():
             network.hosts[httpx.URL(URLS[name]).host] = httpx.ASGITransport(app, raise_app_exceptions=False)
         for app in made.apps.values():

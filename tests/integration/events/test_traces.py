@@ -45,6 +45,17 @@ async def test_one_trace_spans_the_call_the_events_the_run_and_the_delivery(
             assert traces(spans, name) == {TRACE_ID}, name
 
 
+async def test_without_a_broker_it_is_one_trace_as_well(database_url: str, spans: InMemorySpanExporter) -> None:
+    async with trio(database_url, eventing=False) as services:
+        ana = await services.person()
+        spans.clear()
+        await services.post(ana, "hello", deliver_to=["test"], headers={"traceparent": PARENT})
+        await services.idle()
+        assert services.broker.tries == 0
+        for name in ("hand_over", "run", "announce", "deliver", "report", "event"):
+            assert traces(spans, name) == {TRACE_ID}, name
+
+
 async def test_a_trace_outlives_the_process_that_began_it(database_url: str) -> None:
     """The rows are taken up by other processes, which know of them only what stands in the database."""
     async with trio(database_url) as services:
