@@ -313,4 +313,4 @@ async def test_bugs_are_tried_again_and_then_told(world: AgentWorld) -> None:
     answer = await task
     assert answer.error is not None
     assert answer.error.code == "internal_error"
-    assert await world.sql("select from work_items") == []
+    assert await world.sql("select from work_items where dead_at is null") == []
