@@ -85,7 +85,7 @@ class Retention:
 
 
 def of_every_service(service: ServiceName, settings: ServiceSettings) -> list[Removal]:
-    """What each service has of its own: dead letters, and the events that it has taken."""
+    """What each service has of its own: dead letters."""
     own = f"split_part(queue, '.', 1) = '{service.value}'"
     content = f"""
 with old as (
@@ -112,20 +112,7 @@ with old as (
 ), gone as (delete from work_items w using old where w.id = old.id returning 1)
 select count(*) from gone
 """
-    events = f"""
-with old as (
-  select consumer, source, event_id from processed_events
-  where processed_at < {OLDER} and split_part(consumer, '.', 1) = '{service.value}'
-  order by processed_at limit {BATCH} for update skip locked
-), gone as (
-  delete from processed_events p using old
-  where p.consumer = old.consumer and p.source = old.source and p.event_id = old.event_id
-  returning 1
-)
-select count(*) from gone
-"""
     return [
         Removal("dead_letter_content", content, settings.dead_letter_content_days),
         Removal("dead_letters", letters, settings.dead_letter_days),
-        Removal("processed_events", events, settings.processed_event_days),
     ]

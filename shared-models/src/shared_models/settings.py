@@ -71,7 +71,6 @@ class ServiceSettings(ProcessSettings):
     record_retention_days: float = Field(default=400.0, gt=0, description="ids, states and times, after the end")
     dead_letter_content_days: float = Field(default=8.0, gt=0, description="a request's deadline and seven days")
     dead_letter_days: float = Field(default=90.0, gt=0, description="cause and ids of what was given up")
-    processed_event_days: float = Field(default=30.0, gt=0)
     request_manager_url: str = "http://127.0.0.1:8080"
     agent_service_url: str = "http://127.0.0.1:8081"
     integration_dispatcher_url: str = "http://127.0.0.1:8082"

@@ -24,8 +24,8 @@ DIE = """
 insert into work_items (queue, ref, payload, last_error, dead_at) values ($1, 'r', $2, 'it broke', now() - $3 * interval '1 day')
 """
 FILL = """
-insert into processed_events (consumer, source, event_id, processed_at)
-select $1, '/s', n::text, now() - $2 * interval '1 day' from generate_series(1, $3) n
+insert into work_items (queue, ref, payload, dead_at)
+select $1, n::text, '{}', now() - $2 * interval '1 day' from generate_series(1, $3) n
 """
 
 
@@ -62,7 +62,7 @@ async def test_a_dead_letter_loses_its_content_first_and_goes_later(database: Da
     await database.execute(DIE, "agent-service.events", event, 91)
     await database.execute(DIE, "request-manager.responses", event, 91)
     removed = await Retention(database, of_every_service(SERVICE, settings())).run_once()
-    assert removed == {"dead_letter_content": 3, "dead_letters": 1, "processed_events": 0}
+    assert removed == {"dead_letter_content": 3, "dead_letters": 1}
     rows = await database.fetch("select queue, payload, last_error from work_items order by dead_at, id")
     assert [row["queue"] for row in rows] == [
         "request-manager.responses",
@@ -79,30 +79,29 @@ async def test_a_dead_letter_loses_its_content_first_and_goes_later(database: Da
     assert await Retention(database, of_every_service(SERVICE, settings())).run_once() == {
         "dead_letter_content": 0,
         "dead_letters": 0,
-        "processed_events": 0,
     }
 
 
 async def test_more_than_a_batch_goes_batch_by_batch_and_only_the_own_rows(database: Database) -> None:
-    await database.execute(FILL, "agent-service", 31, BATCH + 5)
-    await database.execute(FILL, "request-manager", 31, 1)
-    await database.execute(FILL, "agent-service.runs", 29, 1)
+    await database.execute(FILL, "agent-service.runs", 91, BATCH + 5)
+    await database.execute(FILL, "request-manager.responses", 91, 1)
+    await database.execute(FILL, "agent-service.runs", 89, 1)
     removed = await Retention(database, of_every_service(SERVICE, settings())).run_once()
-    assert removed["processed_events"] == BATCH + 5
-    assert await database.fetchval("select count(*) from processed_events") == 2
+    assert removed == {"dead_letter_content": BATCH + 6, "dead_letters": BATCH + 5}
+    assert await database.fetchval("select count(*) from work_items") == 2
 
 
 async def test_the_job_runs_by_itself_and_outlives_an_error(database: Database) -> None:
-    await database.execute(FILL, "agent-service", 31, 1)
-    broken = Removal("broken", "select 1 / (select count(*) from processed_events)::int where $1 > 0", 1)
+    await database.execute(FILL, "agent-service.runs", 91, 1)
+    broken = Removal("broken", "select 1 / (select count(*) from work_items)::int where $1 > 0", 1)
     job = Retention(database, [*of_every_service(SERVICE, settings()), broken], every_s=0.01)
     job.start()
 
     async def is_gone() -> bool:
-        return await database.fetchval("select count(*) from processed_events") == 0
+        return await database.fetchval("select count(*) from work_items") == 0
 
     await eventually(is_gone)
-    await database.execute(FILL, "agent-service", 31, 1)
+    await database.execute(FILL, "agent-service.runs", 91, 1)
     await eventually(is_gone)
     await job.stop()
 
