@@ -11,7 +11,7 @@ from shared_models.enums import ServiceName
 from shared_models.tokens import ServiceTokens
 
 from tests.conformance.conftest import Start
-from tests.support.broker import KEY, Receiver, broker, exact, trigger
+from tests.support.broker import BROKER, KEY, Receiver, broker, exact, trigger
 from tests.support.event_cases import attributes, binary, structured
 
 OTHER_KEY = "k" * 40
@@ -52,13 +52,16 @@ async def test_only_a_valid_token_for_the_broker_lets_an_event_in(start: Start, 
     assert len(receiver.at("/in")) == 1
 
 
-def policy(*subjects: str, **attributes_: str) -> dict[str, Any]:
+def policy(*subjects: str, to: str = "", **attributes_: str) -> dict[str, Any]:
+    """`to`: the broker that it is for; empty: every one."""
+    target = {"ref": {"apiVersion": "eventing.knative.dev/v1", "kind": "Broker", "name": to}}
     return {
         "apiVersion": "eventing.knative.dev/v1alpha1",
         "kind": "EventPolicy",
         "metadata": {"name": "senders"},
         "spec": {
             "from": [{"sub": subject} for subject in subjects],
+            **({"to": [target]} if to else {}),
             **({"filters": [exact(**attributes_)]} if attributes_ else {}),
         },
     }
@@ -77,6 +80,13 @@ async def test_a_policys_filter_admits_one_event_and_refuses_another(start: Star
     async with start([broker(), policy("*", type="good")]) as running:
         found = [(await running.post(*binary(attributes(type=kind)))).status_code for kind in ("good", "bad")]
         assert found == [202, 403]
+
+
+async def test_a_policy_for_another_broker_changes_nothing(start: Start) -> None:
+    async with start([broker(), policy("nobody", to="another")]) as running:
+        assert (await running.post(*binary(attributes()))).status_code == 202
+    async with start([broker(), policy("nobody", to=BROKER)]) as running:
+        assert (await running.post(*binary(attributes()))).status_code == 403
 
 
 async def test_the_control_path_wants_a_token_too(start: Start) -> None:

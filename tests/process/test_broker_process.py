@@ -6,10 +6,12 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 import yaml
 from local_stack.postgres import PostgresCluster
+from shared_models.database import asyncpg_url
 
 from tests.support.broker import ORDERED, Receiver, broker, exact, running_receiver, trigger
 from tests.support.broker_process import BrokerProcess, broker_environment, broker_process, spawn_broker
@@ -104,6 +106,9 @@ async def test_a_database_that_dies_and_comes_back_loses_nothing(tmp_path: Path,
                 await asyncio.to_thread(cluster.start)
             await sending
             await running.idle()
+            connection = await asyncpg.connect(asyncpg_url(cluster.url("postgres")))
+            assert await connection.fetchval("select count(*) from local_broker.events") == 0
+            await connection.close()
     assert_all_came_in_order(receiver, running)
 
 

@@ -137,6 +137,13 @@ def test_an_address_is_the_services_base_and_the_uri() -> None:
     assert config.triggers[0].subscriber.url == "http://receiver:8080/in"
 
 
+def test_an_unknown_field_of_the_brokers_configuration_is_named() -> None:
+    wrong = broker()
+    wrong["spec"]["config"] = {"kind": "ConfigMap", "nmae": "x"}
+    with pytest.raises(LaunchProblem, match=r"spec\.config: unknown field 'nmae'"):
+        read_manifests(yaml.safe_dump(wrong), SERVICES)
+
+
 @pytest.mark.parametrize("wrong", ["[1]", "kind: Pod\napiVersion: v1", "kind: Trigger\napiVersion: v1"])
 def test_other_objects_are_refused(wrong: str) -> None:
     with pytest.raises(LaunchProblem):

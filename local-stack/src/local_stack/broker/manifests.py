@@ -121,12 +121,13 @@ def _broker(broker: Object, objects: list[Object], services: Mapping[str, str], 
     annotations = broker["metadata"].get("annotations", {})
     if annotations.get(CLASS_ANNOTATION, "Kafka") not in ("Kafka", "MTChannelBasedBroker"):
         raise LaunchProblem(f"{_title(broker)}: {CLASS_ANNOTATION} is neither Kafka nor MTChannelBasedBroker")
+    _only(broker["spec"].get("config", {}), REF, f"{_title(broker)}: spec.config")
     given = broker["spec"].get("delivery", {})
     _policy(given, _title(broker), services)
     name, namespace = broker["metadata"]["name"], _namespace(broker)
     mine = [each for each in objects if each["kind"] == "Trigger" and each["spec"]["broker"] == name]
     triggers = [_trigger(each, given, services, mode) for each in mine if _namespace(each) == namespace]
-    policies = [_event_policy(each) for each in objects if each["kind"] == "EventPolicy"]
+    policies = [_event_policy(each) for each in objects if each["kind"] == "EventPolicy" and _is_for(each, broker)]
     return BrokerConfig(name, namespace, tuple(triggers), tuple(policies))
 
 
@@ -194,6 +195,16 @@ def _event_policy(policy: Object) -> EventPolicy:
         tuple(each.get("sub", "") for each in senders),
         read_filter({"filters": policy["spec"].get("filters", [])}, title),
     )
+
+
+def _is_for(policy: Object, broker: Object) -> bool:
+    """A policy without `to` is for every broker of its namespace."""
+    targets = policy["spec"].get("to", [])
+    for each in targets:
+        _only(each, {"ref"}, f"{_title(policy)}: spec.to")
+        _only(each["ref"], REF, f"{_title(policy)}: spec.to.ref")
+    is_named = not targets or any(each["ref"].get("name") == broker["metadata"]["name"] for each in targets)
+    return is_named and _namespace(policy) == _namespace(broker)
 
 
 def _is_subject(pattern: str, subject: str) -> bool:

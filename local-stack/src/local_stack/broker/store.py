@@ -83,11 +83,8 @@ class New:
 class Link:
     """One connection, opened when needed and again after it broke. `prepare` runs on each new one."""
 
-    def __init__(
-        self, url: str, *, prepare: Callable[[Any], Awaitable[None]] | None = None, waits_for_disk: bool = True
-    ) -> None:
+    def __init__(self, url: str, prepare: Callable[[Any], Awaitable[None]] | None = None) -> None:
         self._url = asyncpg_url(url)
-        self._synchronous_commit = "on" if waits_for_disk else "off"
         self._prepare = prepare
         self._lock = asyncio.Lock()
         self._connection: Any = None
@@ -120,7 +117,7 @@ class Link:
                     "application_name": "local-broker",
                     "jit": "off",
                     "enable_seqscan": "off",
-                    "synchronous_commit": self._synchronous_commit,
+                    "synchronous_commit": "on",  # also a deletion: a row that comes back would be delivered late
                 },
             )
             try:
@@ -147,9 +144,8 @@ class Store:
     """The rows. Inserts and loads go over the connection that holds the lock, so only the owner makes them."""
 
     def __init__(self, url: str) -> None:
-        self._owner = Link(url, prepare=own)
-        # A deletion that a crash of the server undoes is one more delivery, no loss.
-        self._cleaner = Link(url, waits_for_disk=False)
+        self._owner = Link(url, own)
+        self._cleaner = Link(url)
 
     async def is_ready(self) -> bool:
         """The database answers, and the rows are ours; connects again after a loss."""
