@@ -10,7 +10,7 @@ from local_stack.state import RunFile, take_run_lock
 
 # Named one by one, so that a wrong --state-dir cannot cost a person their own files.
 STATE = ("env", "secrets.json", "run.json", "run.lock", "logs", "postgres", "servicenow", "model-server")
-INSTALLED = ("ogx", "llama-stack", "uv", "uv.log")
+INSTALLED = ("ogx", "llama-stack", "tools", "uv", "uv.log")
 
 
 def reset(state_dir: Path, screen: Screen, *, with_installed: bool) -> int:
