@@ -48,7 +48,7 @@ def test_each_metric_is_explained(metric: str) -> None:
 
 def test_each_retention_setting_is_listed_with_its_default() -> None:
     fields = {name: field for name, field in ServiceSettings.model_fields.items() if name.endswith("_days")}
-    assert len(fields) == 5
+    assert len(fields) == 4
     for name, field in fields.items():
         assert f"| `{name.upper()}` | {field.default:g} |" in PAGE
 
