@@ -9,6 +9,8 @@ from shared_models.errors import MalformedBody
 from shared_models.events import CloudEvent, EventData, EventType, attributes_of, dataschema_of, source_of
 from shared_models.schemas import AgentResponse, DeliveryReport, NormalizedRequest, RequestProcessing
 
+MAX_DEPTH_TOLD = 3
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -42,7 +44,8 @@ def data_of(event: CloudEvent, taker: ServiceName) -> EventData:
     try:
         data = kind.model.model_validate(event.data)
     except ValidationError as exc:
-        fields = sorted({".".join(map(str, error["loc"])) or "data" for error in exc.errors(include_input=False)})
+        found = exc.errors(include_input=False, include_url=False)
+        fields = sorted({".".join(map(str, error["loc"][:MAX_DEPTH_TOLD])) or "data" for error in found})
         raise MalformedBody(f"The data does not fit the type of the event: {', '.join(fields[:10])}.") from exc
     if wrong := _differences(event, data, kind):
         raise MalformedBody(f"Missing, or different from the data: {', '.join(wrong)}.")
