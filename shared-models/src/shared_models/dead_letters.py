@@ -11,12 +11,13 @@ import asyncpg
 import orjson
 from pydantic import ValidationError
 
+from shared_models.causes import MAX_CAUSE_LENGTH
 from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.errors import ServiceError
 from shared_models.events import MAX_EVENT_BYTES, CloudEvent, parse_http
 from shared_models.telemetry import EVENTS_REFUSED
-from shared_models.work_queue import MAX_ERROR_LENGTH, Completed, GiveUp, WorkItem, WorkQueue
+from shared_models.work_queue import Completed, GiveUp, WorkItem, WorkQueue
 
 MAX_HEADERS = 64
 MAX_HEADER_CHARS = 4096
@@ -61,7 +62,7 @@ async def keep_refused(
 
 async def keep(database: Database, queue: str, payload: dict[str, Any], *, ref: str, cause: str) -> None:
     """Keep something as a dead row of `queue`, once for each `ref`. Raises Unavailable."""
-    reason = cause[:MAX_ERROR_LENGTH].replace("\x00", "")
+    reason = cause[:MAX_CAUSE_LENGTH].replace("\x00", "")
     async with database.transaction() as tx:
         await tx.execute(LOCK, queue, ref)
         await tx.execute(KEEP, queue, ref, payload, reason)

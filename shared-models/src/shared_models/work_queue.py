@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from shared_models.batching import Batcher
+from shared_models.causes import cause_of
 from shared_models.database import Database
 from shared_models.errors import ServiceError, Unavailable, UpstreamRejected, UpstreamUnavailable
 from shared_models.logging import get_logger
@@ -32,7 +33,6 @@ from shared_models.work_statements import (
 POLL_S = 2.0
 CLAIM_BATCH = 64
 SUSPECT_LOST = 2
-MAX_ERROR_LENGTH = 500
 STOP_WITHIN_S = 15.0
 FORGOTTEN_AFTER_S = 15.0
 WAKE_CHANNEL = "ssa_work"
@@ -279,7 +279,7 @@ class WorkQueue:
 
     async def _fail(self, item: WorkItem, error: Exception) -> None:
         """Write the failure down. If even that fails, the lease runs out with this worker, or the next poll repeats it."""
-        reason = f"{type(error).__name__}: {error}"[:MAX_ERROR_LENGTH].replace("\x00", "")
+        reason = cause_of(error)
         counted = not (isinstance(error, RetryLater) and not error.counted)
         is_final = isinstance(error, GiveUp) or (isinstance(error, ServiceError) and not error.retryable)
         is_dead = is_final or (counted and item.attempts + 1 >= self._retry.attempts)
