@@ -1,4 +1,4 @@
-"""`kill -9` of agent-service while the model thinks: the runner starts it again, and the answer comes, once, in both modes."""
+"""`kill -9` of agent-service, and of the broker, while the model thinks: both are started again, and the answer comes, once."""
 
 import os
 import signal
@@ -18,10 +18,16 @@ LATENCY_MS = 600_000
 
 
 @pytest.fixture(params=["false", "true"], ids=["direct", "eventing"])
-def slow_stack(request: pytest.FixtureRequest) -> Iterator[tuple[Stack, FakeModel]]:
+def eventing(request: pytest.FixtureRequest) -> str:
+    enabled: str = request.param
+    return enabled
+
+
+@pytest.fixture
+def slow_stack(eventing: str) -> Iterator[tuple[Stack, FakeModel]]:
     """The services with a model that does not answer for ten minutes."""
     with open_folder() as folder, running_model(folder / "model.log") as model:
-        given = {"LLAMA_STACK_URL": model.url, "LLAMA_STACK_MODEL": MODEL, "EVENTING_ENABLED": request.param}
+        given = {"LLAMA_STACK_URL": model.url, "LLAMA_STACK_MODEL": MODEL, "EVENTING_ENABLED": eventing}
         with running_stack(folder / "state", environment=given) as stack:
             model.control(latency_ms=LATENCY_MS)
             yield stack, model
@@ -32,14 +38,19 @@ def call(stack: Stack, method: str, path: str, **given: Any) -> httpx.Response:
     return httpx.request(method, stack.url + path, headers=headers, timeout=60, **given)
 
 
-def test_the_answer_comes_once_after_the_restart(slow_stack: tuple[Stack, FakeModel]) -> None:
+def kill(stack: Stack, module: str) -> None:
+    os.kill(next(each for each in stack.children() if module in each.cmdline()).pid, signal.SIGKILL)
+
+
+def test_the_answer_comes_once_after_the_restart(slow_stack: tuple[Stack, FakeModel], eventing: str) -> None:
     stack, model = slow_stack
     body = {"content": f"Please say {NONCE}", "deliver_to": ["test"]}
     accepted = call(stack, "POST", "/api/v1/requests/cli", json=body).json()
     eventually_blocking(lambda: model.calls == 1, within_s=30)
     model.control(latency_ms=0)
-    victim = next(each for each in stack.children() if "agent_service" in each.cmdline())
-    os.kill(victim.pid, signal.SIGKILL)
+    kill(stack, "agent_service")
+    if eventing == "true":
+        kill(stack, "local_stack.broker")
     path = f"/api/v1/requests/{accepted['request_id']}"
 
     def ended() -> dict[str, Any]:
@@ -50,6 +61,7 @@ def test_the_answer_comes_once_after_the_restart(slow_stack: tuple[Stack, FakeMo
     assert (result["status"], result["response"]["content"]) == ("completed", f"{PREFIX} {NONCE}")
     assert model.calls > 0, "the call that was cut off is made once more"
     assert "agent-service was killed: starting it again" in stack.output
+    assert ("broker was killed: starting it again" in stack.output) is (eventing == "true")
     said = call(stack, "GET", f"/api/v1/sessions/{accepted['session_id']}/messages").json()["items"]
     assert [each["role"] for each in said] == ["user", "assistant"]
     messages = eventually_blocking(lambda: call(stack, "GET", "/api/v1/users/me/test-messages").json()["items"])

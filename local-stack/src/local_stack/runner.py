@@ -102,7 +102,8 @@ class Runner:
         )
         access = ensure_access(self._folder, bootstrap)
         self._screen.end_steps()
-        self._killable = frozenset(program.name for program in wiring.services())
+        durable = [*wiring.services(), *([wiring.local_broker()] if wiring.has_own_broker else [])]
+        self._killable = frozenset(program.name for program in durable)
         self._screen.line(farewell(wiring, access, ready_s=self._seconds()))
 
     def _prepare(self) -> Wiring:
@@ -167,7 +168,7 @@ class Runner:
         return child
 
     def _start_again(self, child: Child) -> Child:
-        """A service that somebody has killed, to see that nothing is lost by it. One that ends by itself ends the stack."""
+        """A service or broker that somebody has killed, to see that nothing is lost by it. What ends by itself ends the stack."""
         self._screen.line(f"{child.name} was killed: starting it again")
         again = Child(child.program, child.log, is_again=True)
         self._starting = [each for each in self._starting if each is not child] + [again]
