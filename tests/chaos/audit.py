@@ -81,7 +81,7 @@ def stuck(evidence: Evidence) -> Iterable[str]:
         if row["status"] not in ENDED and request_id not in known:
             yield f"request {request_id} is {row['status']}, nobody saw it accepted"
     for row in evidence.work:
-        yield f"work item {row['id']} of {row['queue']}: key {row['key']}, {row['last_error']}"
+        yield f"work item {', '.join(f'{name} {value}' for name, value in row.items())}"
     for row in evidence.lanes:
         yield f"lane {row['queue']} {row['key']}: pending {row['pending']}, leased by {row['leased_by']}"
     for request_id, run in evidence.runs.items():

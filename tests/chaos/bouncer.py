@@ -4,11 +4,15 @@ Source of the settings: https://www.pgbouncer.org/config.html"""
 
 import os
 import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from local_stack import die_with_parent
 from local_stack.ports import free_port
+from local_stack.postgres_binaries import server_identity
 from local_stack.programs import Program
 from local_stack.settings import inherited_environment
 
@@ -52,6 +56,14 @@ server_login_retry = 1
 ignore_startup_parameters = role, jit
 """
     )
-    command = [path, *(["-u", "nobody"] if os.geteuid() == 0 else []), str(config)]
     url = f"postgresql://{address.username}@127.0.0.1:{port}{address.path}"
-    return Program(NAME, command, inherited_environment(), port), url
+    return Program(NAME, [*_as_nobody(), path, str(config)], inherited_environment(), port), url
+
+
+def _as_nobody() -> list[str]:
+    """It refuses to run as root; and a change of user by itself would make it outlive us."""
+    identity = server_identity()
+    if identity is None:
+        return []
+    wrapper = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid()), str(int(signal.SIGTERM))]
+    return [*wrapper, f"{identity.uid}:{identity.gid}"]

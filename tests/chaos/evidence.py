@@ -51,7 +51,11 @@ def gather(stack: Stack, people: list[ChaosPerson]) -> Evidence:
     url, folder = stack.database_url, stack.folder
     struck = [line for line in read_lines(stack.faults / STRUCK) if line["point"] == AMBIGUOUS]
     canaries = {each.user_id: {"canary": each.canary} for each in people}
-    work = _rows(url, "select id, queue, key, ref, last_error, created_at, dead_at from work_items")
+    work = _rows(
+        url,
+        "select id, queue, key, ref, last_error, created_at, dead_at, run_at, leased_by, claim, attempts, lost"
+        " from work_items",
+    )
     heard: dict[str, set[str]] = defaultdict(set)
     for row in _rows(url, "select session_id, content from session_messages where content like '%canary-%'"):
         heard[row["session_id"]] |= set(CANARY.findall(row["content"]))

@@ -30,7 +30,7 @@ from tests.chaos.lines import Lines
 from tests.load.fake_responses import MODEL
 
 # Processes die, the machine does not: what was written to a file stays. What is committed must be in the file.
-DATABASE = {"fsync": "off", "full_page_writes": "off", "max_connections": "300", "log_lock_waits": "on"}
+DATABASE = {"fsync": "off", "max_connections": "300", "log_lock_waits": "on"}
 READY_TIMEOUT_S = 90.0
 REPLICAS = 2
 LIMITS = {"REQUESTS_PER_MINUTE": "100000", "WAITING_REQUESTS": "20000"}
