@@ -1,6 +1,7 @@
 """The local broker: what it takes is durable, and it is delivered in order, again after failures, and after a restart."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,19 @@ import pytest
 from local_stack.broker.subscription import MAX_HELD
 from shared_models.ids import new_id
 
-from tests.support.broker import ORDERED, Receiver, answers, broker, exact, running_broker, running_receiver, trigger
+from tests.support.broker import (
+    ORDERED,
+    PATH,
+    Receiver,
+    answers,
+    broker,
+    event_attributes,
+    exact,
+    running_broker,
+    running_receiver,
+    trigger,
+)
+from tests.support.database import run_sql
 
 FAST = {"retry": 5, "backoffPolicy": "exponential", "backoffDelay": "PT0.01S", "timeout": "PT5S"}
 MANY, KEYS = 4000, 20
@@ -88,3 +101,22 @@ async def test_thousands_of_waiting_events_are_held_in_portions_and_delivered_in
         for key in keys:
             of_key = [each.id for each in receiver.at("/in") if each.headers["ce-partitionkey"] == key]
             assert of_key == [f"{key}-{number}" for number in numbers]
+
+
+async def test_a_row_whose_commit_was_never_confirmed_is_delivered_all_the_same(
+    empty_database_url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    """The connection broke after the commit: the sender hears 503 and sends again, but the row is there."""
+    objects = [broker(), trigger("t", "/in", delivery=FAST, annotations=ORDERED)]
+    async with running_broker(empty_database_url, tmp_path, objects, receiver) as running:
+        await running.send(id="first", partitionkey="k")
+        await running.idle()
+        attributes = event_attributes(id="unconfirmed", partitionkey="k")
+        row = f"(2, '{PATH}', '{{t}}', '{json.dumps(attributes)}', '{{}}')"
+        run_sql(empty_database_url, f"insert into local_broker.events values {row}")
+        again = {f"ce-{name}": value for name, value in attributes.items()}
+        assert (await running.post(again, b"{}")).status_code == 503
+        assert (await running.post(again, b"{}")).status_code == 202
+        await running.send(id="last", partitionkey="k")
+        await running.idle()
+    assert receiver.ids("/in") == ["first", "unconfirmed", "unconfirmed", "last"]
