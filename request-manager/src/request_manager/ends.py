@@ -11,11 +11,11 @@ from uuid import UUID
 
 from shared_clients.agent_service import AgentServiceClient
 from shared_models.database import Database
-from shared_models.errors import Unavailable, UpstreamRejected
+from shared_models.errors import Unavailable, UpstreamRejected, UpstreamUnavailable
 from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.schemas import EndRun
-from shared_models.work_queue import Notifier, RetryLater, WorkItem, WorkQueue
+from shared_models.work_queue import GiveUp, Notifier, RetryLater, WorkItem, WorkQueue
 
 from request_manager.domain.ends import STATUS, EndReason, error_of
 from request_manager.domain.results import StoredRequest, ended_by_us, normalized
@@ -27,6 +27,9 @@ ASK_AGAIN_S = 2.0
 RUN_LOOK_S = 5.0
 SWEEP_EVERY_S = 15.0
 NOT_FOUND = 404
+ENDED_WITHOUT_JUDGE = (EndReason.EXPIRED, EndReason.UNDELIVERABLE)
+TRIES_OF_OVERDUE = 40
+"""Some ten minutes of agent-service being away: who has waited until the deadline is not left without a word for longer."""
 
 log = get_logger(__name__)
 
@@ -63,8 +66,14 @@ class Ends:
     async def handle(self, item: WorkItem) -> None:
         if item.payload.get("close"):
             await self._close(UUID(item.ref))
-        else:
-            await self._end(UUID(item.ref), EndReason(item.payload["reason"]))
+            return
+        reason = EndReason(item.payload["reason"])
+        try:
+            await self._end(UUID(item.ref), reason)
+        except UpstreamUnavailable as exc:
+            if reason in ENDED_WITHOUT_JUDGE and item.attempts + 1 >= TRIES_OF_OVERDUE:
+                raise GiveUp(str(exc)) from exc
+            raise
 
     async def _end(self, request_id: UUID, reason: EndReason) -> None:
         """Raises RetryLater while the run has been asked to end and has not."""
@@ -110,7 +119,7 @@ class Ends:
         if item.payload.get("close"):
             await sessions.mark_closed(self.database, UUID(item.ref))
         reason = item.payload.get("reason")
-        if reason not in (EndReason.EXPIRED, EndReason.UNDELIVERABLE):
+        if reason not in ENDED_WITHOUT_JUDGE:
             return
         stored = await self._open(UUID(item.ref))
         if stored is not None:

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from request_manager.domain.ends import EndReason
+from request_manager.ends import TRIES_OF_OVERDUE
 from request_manager.store.accept import REQUESTS_QUEUE
 from request_manager.store.requests import ENDS_QUEUE
 from shared_models.enums import Role
@@ -112,6 +113,28 @@ async def test_an_overdue_request_expires_and_the_person_hears_of_it(
         return [answer.status for answer in stage.dispatcher.told] == ["expired"]
 
     await eventually(told)
+
+
+async def test_an_overdue_request_ends_though_agent_service_stays_away(
+    stage: Stage, replica: Replica, ana: Someone
+) -> None:
+    stage.agents.is_away = True
+    request_id = (await replica.post(ana))["request_id"]
+    database = replica.parts.database
+    await database.execute("update request_logs set deadline_at = now()")
+    await replica.parts.ends.sweep()
+
+    async def ended() -> bool:
+        await database.execute(
+            "update work_items set attempts = $2, run_at = now() where queue = $1 and leased_by is null and dead_at is null",
+            ENDS_QUEUE,
+            TRIES_OF_OVERDUE - 1,
+        )
+        replica.parts.ends.queue.wake()
+        status = (await replica.get(ana, f"/api/v1/requests/{request_id}/status")).json()["status"]
+        return bool(status == "expired")
+
+    await eventually(ended)
 
 
 async def test_the_sweep_copies_an_end_that_got_lost(stage: Stage, replica: Replica, ana: Someone) -> None:
