@@ -121,12 +121,16 @@ def never_struck(results: list[Result]) -> list[str]:
 
 
 def print_table(results: list[Result], engine: EngineResult | None, console: Console) -> None:
-    table = Table("run", *COLUMNS, title="fault suite")
+    table = Table(title="fault suite")
+    table.add_column("run", no_wrap=True)
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
     for result in results:
         table.add_row(result.name, *(f"{result.row[name]:,}" for name in COLUMNS))
     table.add_section()
     table.add_row("all", *(f"{sum(result.row[name] for result in results):,}" for name in COLUMNS))
-    console.print(table)
+    if results:
+        console.print(table)
     for result in results:
         for note, value in result.notes.items():
             console.print(f"{result.name}: {note} {value:,.1f}")
