@@ -90,7 +90,7 @@ class Batcher[Asked, Answer]:
 
     async def _serve(self, batch: list[_Call[Asked, Answer]]) -> None:
         try:
-            answers = await self._run([call.asked for call in batch])
+            answers = list(zip(batch, await self._run([call.asked for call in batch]), strict=True))
         except Exception as exc:  # noqa: BLE001  # it is raised where it was asked
             await self._failed(batch, exc)
         except asyncio.CancelledError:
@@ -98,7 +98,7 @@ class Batcher[Asked, Answer]:
                 call.answer.cancel()
             raise
         else:
-            for call, answer in zip(batch, answers, strict=True):
+            for call, answer in answers:
                 if not call.answer.done():
                     call.answer.set_result(answer)
 

@@ -19,6 +19,9 @@ RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 CONFLICT_TRIES = 3
 ACQUIRE_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 30.0
+# Whatever the driver or a pooler in between does: a caller that waits for ever holds a lease for ever.
+STEP_TIMEOUT_S = ACQUIRE_TIMEOUT_S + STATEMENT_TIMEOUT_S + 5.0
+TRANSACTION_TIMEOUT_S = 120.0
 UNREACHABLE = (
     OSError,
     TimeoutError,
@@ -122,7 +125,11 @@ class Database:
 
         Raises Unavailable when the database cannot be reached."""
         try:
-            async with self._open_pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
+            async with (
+                asyncio.timeout(TRANSACTION_TIMEOUT_S),
+                self._open_pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+                connection.transaction(),
+            ):
                 yield connection
         except UNREACHABLE as exc:
             raise Unavailable from exc
@@ -131,7 +138,10 @@ class Database:
         """One statement in autocommit; a deadlock or serialization failure is tried again, as the statement left nothing."""
         for last in (False,) * (CONFLICT_TRIES - 1) + (True,):
             try:
-                async with self._open_pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                async with (
+                    asyncio.timeout(STEP_TIMEOUT_S),
+                    self._open_pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+                ):
                     return await step(connection)
             except RETRIED:
                 if last:

@@ -33,6 +33,9 @@ from shared_models.work_statements import (
 POLL_S = 2.0
 CLAIM_BATCH = 64
 SUSPECT_LOST = 2
+SUSPECTS_AT_ONCE = {2: 64, 3: 8}
+"""By how often they were lost; above, one."""
+SUSPECTS_WAIT_S = 10.0
 STOP_WITHIN_S = 15.0
 FORGOTTEN_AFTER_S = 15.0
 WAKE_CHANNEL = "ssa_work"
@@ -105,6 +108,7 @@ class WorkQueue:
         timeout_s: float = 120.0,
         on_dead: Callable[[WorkItem, str], Awaitable[None]] | None = None,
         forgotten_after_s: float = FORGOTTEN_AFTER_S,
+        suspects_wait_s: float = SUSPECTS_WAIT_S,
         pause: Pause | None = None,
     ) -> None:
         self._database = database
@@ -116,6 +120,7 @@ class WorkQueue:
         self._timeout_s = timeout_s
         self._on_dead = on_dead
         self._forgotten_after_s = forgotten_after_s
+        self._suspects_wait_s = suspects_wait_s
         self._pause = pause
         self._unknown: set[tuple[int | None, int | None, str | None]] = set()
         self._looked_at = time.monotonic()
@@ -189,7 +194,7 @@ class WorkQueue:
     async def _claim_some(self) -> bool:
         """Claim up to the free room. True when there may be more."""
         if self._suspects:
-            await self._run_suspects_alone()
+            await self._run_suspects()
         room = min(self._concurrency - len(self._running), CLAIM_BATCH)
         if self._pause is not None:
             room = self._pause.room(room, len(self._running))
@@ -232,23 +237,30 @@ class WorkQueue:
         else:
             self.hand_off(item)
 
-    async def _run_suspects_alone(self) -> None:
-        """A row that may have killed its worker twice runs with nobody beside it; the others go back first."""
-        first, *others = self._suspects
-        for item in others:
-            await self._database.execute(RELEASE, item.id, item.claim, self._worker_id)
-        self._suspects = [first]
-        while self._running:
-            await asyncio.wait([task for _, task in self._running.values()])
-            await asyncio.sleep(0)
-        self._launch(first)
-        await asyncio.wait([self._running[first.id][1]])
+    async def _run_suspects(self) -> None:
+        """Rows that may have killed their workers run with none of the others beside them.
+
+        The more often they were lost, the fewer of them at once: who was only near a killer comes out of it in time, and
+        many that were lost in one crash do not have to wait for each other. What takes long is not waited for without end."""
+        lost = max(item.lost for item in self._suspects)
+        group = [item for item in self._suspects if item.lost == lost][: SUSPECTS_AT_ONCE.get(lost, 1)]
+        for item in self._suspects:
+            if item not in group:
+                await self._database.execute(RELEASE, item.id, item.claim, self._worker_id)
+        self._suspects = group
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._suspects_wait_s):
+                while self._running:
+                    await asyncio.wait([task for _, task in self._running.values()])
+                    await asyncio.sleep(0)
+        await asyncio.wait([self._launch(item) for item in group], timeout=self._suspects_wait_s)
         self._suspects = []
 
-    def _launch(self, item: WorkItem) -> None:
+    def _launch(self, item: WorkItem) -> asyncio.Task[None]:
         task = asyncio.create_task(self._run(item), name=f"{self.name} {item.id}")
         self._running[item.id] = (item, task)
         task.add_done_callback(lambda _task: self._finished(item))
+        return task
 
     def _finished(self, item: WorkItem) -> None:
         was_full = len(self._running) >= self._concurrency

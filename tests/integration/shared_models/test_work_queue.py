@@ -52,7 +52,13 @@ class Queues:
         self.started: list[WorkQueue] = []
 
     def start(
-        self, handle: Handler, *, concurrency: int = 8, worker_id: str = "", forgotten_after_s: float = 15.0
+        self,
+        handle: Handler,
+        *,
+        concurrency: int = 8,
+        worker_id: str = "",
+        forgotten_after_s: float = 15.0,
+        suspects_wait_s: float = 10.0,
     ) -> WorkQueue:
         queue = WorkQueue(
             self.database,
@@ -63,6 +69,7 @@ class Queues:
             retry=FAST,
             timeout_s=5,
             forgotten_after_s=forgotten_after_s,
+            suspects_wait_s=suspects_wait_s,
         )
         queue.start()
         self.started.append(queue)
@@ -275,7 +282,7 @@ async def test_an_answer_clears_a_row_of_the_suspicion_that_it_kills(queues: Que
     assert await database.fetchval("select lost from work_items") == 0
 
 
-async def test_a_suspected_row_runs_alone(queues: Queues, database: Database) -> None:
+async def test_suspected_rows_run_apart_from_the_others_and_at_last_alone(queues: Queues, database: Database) -> None:
     together: list[set[str]] = []
     running: set[str] = set()
 
@@ -287,13 +294,34 @@ async def test_a_suspected_row_runs_alone(queues: Queues, database: Database) ->
 
     for number in range(20):
         await queues.put(f"row {number}")
-    for name in ("suspect 1", "suspect 2"):
+    for name in ("near 1", "near 2", "near 3", "killer 1", "killer 2"):
         await queues.put(name)
-    await database.execute("update work_items set lost = 2 where ref like 'suspect%'")
-    queues.start(handle, concurrency=4)
+    await database.execute("update work_items set lost = 2 where ref like 'near%'")
+    await database.execute("update work_items set lost = 4 where ref like 'killer%'")
+    queues.start(handle, concurrency=8)
     await eventually(queues.is_empty)
-    assert [group for group in together if any(ref.startswith("suspect") for ref in group) and len(group) > 1] == []
-    assert {"suspect 1", "suspect 2"} <= set().union(*together)
+    kinds = [{ref.split()[0] for ref in group} for group in together]
+    assert [kind for kind in kinds if len(kind) > 1] == []
+    assert {"near 1", "near 2", "near 3"} in together
+    assert {len(group) for group in together if "killer 1" in group or "killer 2" in group} == {1}
+
+
+async def test_a_suspected_row_does_not_wait_for_work_that_does_not_end(queues: Queues, database: Database) -> None:
+    done: list[str] = []
+
+    async def handle(item: WorkItem) -> None:
+        if item.ref == "endless":
+            await asyncio.Event().wait()
+        done.append(item.ref)
+
+    await queues.put("endless")
+    queue = queues.start(handle, suspects_wait_s=0.05)
+    await eventually(lambda: database.fetchval("select leased_by is not null from work_items"))
+    await queues.put("suspect")
+    await database.execute("update work_items set lost = 2 where ref = 'suspect'")
+    queue.wake()
+    await eventually(lambda: database.fetchval("select count(*) = 1 from work_items"))
+    assert done == ["suspect"]
 
 
 async def test_stopping_gives_rows_back_without_counting(queues: Queues, database: Database) -> None:
