@@ -18,6 +18,8 @@ from agent_service.store.begin import MODEL_INTENT, Begun
 RUNS = "agent-service.runs"
 EVENTS = "agent-service.events"
 
+# Flushed only for an event, whose broker is told that it is done. Who calls keeps the request and asks again, and every
+# effect of the run waits for a step that is flushed, and this with it.
 # A run that opens its session has nothing to read there, so it starts with its insert. In a session that goes on, what was
 # said last may not be visible to this statement yet: `begin.START` reads it after the lane is ours.
 INSERT = f"""
@@ -56,7 +58,8 @@ with known as (
 select known.state, known.reply_by, known.answer, known.ended_at is not null as has_ended,
        item.id, item.key, item.claim, item.leased_by, exists(select from session) as is_owner,
        run.attempt = 1 as is_started, now() as now,
-       exists(select from run_watchers w where w.request_id = $1 and w.until > now()) as is_watched
+       exists(select from run_watchers w where w.request_id = $1 and w.until > now()) as is_watched,
+       set_config('synchronous_commit', case when $10 = 'call' then 'off' else current_setting('synchronous_commit') end, true)
 from (select) one left join known on true left join run on true left join item on true
 """
 
