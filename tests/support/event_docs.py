@@ -58,9 +58,11 @@ ATTRIBUTES = {
     "integrationtype": "where the request came from; of a delivery: by what it was delivered",
     "partitionkey": "the session: a broker keeps the order of one key",
     "sequence": "the request's position in its session, from 1 (`request.created`, `response.ready`)",
+    "wantsdelivery": "`true` when the answer is to be delivered somewhere, else `false`: integration-dispatcher hears of those alone"
+    " (`request.processing`, `response.ready`)",
     "traceparent": "the trace that it belongs to, if there is one (W3C Trace Context)",
 }
-OPTIONAL = ("sequence", "traceparent")
+OPTIONAL = ("sequence", "wantsdelivery", "traceparent")
 
 type Json = dict[str, Any]
 

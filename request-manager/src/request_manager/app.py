@@ -54,7 +54,9 @@ from request_manager.warm_up import warm_up
 
 NAME = ServiceName.REQUEST_MANAGER
 HANDOVER_CAP_S = 30.0
+# Routes are looked for in this order: the busiest first.
 ROUTERS = (
+    events_router(),
     requests.router,
     results.router,
     streams.router,
@@ -62,7 +64,6 @@ ROUTERS = (
     accounts.router,
     passed_on.router,
     passed_on.catalogue,
-    events_router(),
     dead_letters.router,
     dead_events.router,
 )

@@ -99,7 +99,9 @@ def dataschema_of(kind: EventType) -> str:
 
 
 def attributes_of(data: EventData) -> dict[str, str]:
-    """The extension attributes that repeat what stands in the data, for brokers and for logs."""
+    """The extension attributes that repeat what stands in the data, for brokers and for logs.
+
+    `wantsdelivery`: the dispatcher's triggers leave out what is delivered nowhere, most of what people ask on the web."""
     if isinstance(data, DeliveryReport):
         user_id, integration = data.user_id, data.integration
     else:
@@ -113,6 +115,8 @@ def attributes_of(data: EventData) -> dict[str, str]:
     }
     if isinstance(data, NormalizedRequest | AgentResponse):
         attributes["sequence"] = str(data.sequence)
+    if isinstance(data, RequestProcessing | AgentResponse):
+        attributes["wantsdelivery"] = "true" if data.delivery is not None else "false"
     return attributes
 
 

@@ -77,8 +77,7 @@ def create_app(
         docs_url="/docs" if docs else None,
         redoc_url=None,
     )
-    app.include_router(health_router(health))
-    for router in routers:
+    for router in (*routers, health_router(health)):
         app.include_router(router)
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
