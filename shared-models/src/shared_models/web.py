@@ -196,11 +196,16 @@ async def _validation_error(request: Request, exc: Exception) -> Response:
     """Names the fields and the rules, never the values: those may be secrets."""
     assert isinstance(exc, RequestValidationError)
     errors = exc.errors()
-    if any(error["type"] == "json_invalid" for error in errors):
+    if any(error["type"] == "json_invalid" or _is_unread(error) for error in errors):
         return problem(MalformedBody(), _http_id(request))
     fields = [{"field": ".".join(str(part) for part in error["loc"]), "message": error["msg"]} for error in errors[:20]]
     detail = "; ".join(f"{field['field']}: {field['message']}" for field in fields[:3])
     return problem(InvalidRequest(detail), _http_id(request), errors=fields)
+
+
+def _is_unread(error: dict[str, Any]) -> bool:
+    """A body that FastAPI left as it came, because its Content-Type is not JSON."""
+    return error["loc"] == ("body",) and isinstance(error["input"], bytes)
 
 
 async def _http_error(request: Request, exc: Exception) -> Response:

@@ -94,6 +94,12 @@ async def test_a_body_that_is_no_json_is_a_4xx(http: httpx.AsyncClient, body: by
     assert reply.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_body_that_does_not_say_it_is_json_is_told_which_content_type_to_send(http: httpx.AsyncClient) -> None:
+    reply = await http.post("/echo", content=b'{"number": 1}', headers={"content-type": "text/plain"})
+    assert reply.status_code == 400
+    assert "Content-Type application/json" in reply.json()["hint"]
+
+
 async def test_a_declared_large_body_is_refused(http: httpx.AsyncClient) -> None:
     reply = await http.post("/raw", content=b"x" * (10 * 1024 * 1024))
     assert (reply.status_code, reply.json()["code"]) == (413, "payload_too_large")
