@@ -117,7 +117,8 @@ class Sender:
             chance=random.random(),  # noqa: S311  # no secret
             asked_s=failure.retry_after_s,
         )
-        outcome, reason = Outcome(failure.code, safe_words(failure.words)), safe_words(failure.reason)
+        reason = safe_words(failure.reason)
+        outcome = Outcome(failure.code, safe_words(failure.words) if failure.code else reason)
         if not isinstance(step, TryAgain):
             end = InVain("expired" if step.is_expired else "failed", reason, outcome="delayed")
             return await self._end(taken, outcome, end, item, workers)

@@ -49,10 +49,10 @@ async def test_a_receiver_that_fails_twice_gets_exactly_one_body_and_three_attem
         [delivery] = await dispatcher.deliveries(user)
         attempts = await dispatcher.attempts(delivery["delivery_id"], user)
     assert delivery["status"] == "delivered"
-    assert [(attempt["outcome"], attempt["code"]) for attempt in attempts] == [
-        ("delayed", 503),
-        ("delayed", None),
-        ("delivered", 204),
+    assert [(attempt["outcome"], attempt["code"], attempt["detail"]) for attempt in attempts] == [
+        ("delayed", 503, ""),
+        ("delayed", None, "No answer within 0.5 seconds."),
+        ("delivered", 204, ""),
     ]
     assert len(endpoint.receiver.tries) == 3
     assert {received.headers["webhook-id"] for received in endpoint.receiver.tries} == {delivery["delivery_id"]}
