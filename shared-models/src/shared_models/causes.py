@@ -9,9 +9,9 @@ MAX_FIELDS = 10
 TELLS_VALUES = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
-def cause_of(error: Exception) -> str:
-    """The kind of the error and its text, shortened; without the values that were not valid."""
-    name = type(error).__name__
+def cause_of(error: Exception, *, is_named: bool = True) -> str:
+    """The kind of the error (not of our own verdicts) and its text, shortened; without the values that were not valid."""
+    name = f"{type(error).__name__}: " if is_named else ""
     if isinstance(error, ValidationError):
         fields = sorted({".".join(map(str, each["loc"])) for each in error.errors(include_input=False)})
         text = f"not valid: {', '.join(fields[:MAX_FIELDS])}"
@@ -19,4 +19,4 @@ def cause_of(error: Exception) -> str:
         text = "the database refused a value"
     else:
         text = str(error)
-    return f"{name}: {text}"[:MAX_CAUSE_LENGTH].replace("\x00", "")
+    return f"{name}{text}"[:MAX_CAUSE_LENGTH].replace("\x00", "")

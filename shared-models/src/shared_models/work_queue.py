@@ -291,7 +291,7 @@ class WorkQueue:
 
     async def _fail(self, item: WorkItem, error: Exception) -> None:
         """Write the failure down. If even that fails, the lease runs out with this worker, or the next poll repeats it."""
-        reason = cause_of(error)
+        reason = cause_of(error, is_named=not isinstance(error, RetryLater | GiveUp))
         counted = not (isinstance(error, RetryLater) and not error.counted)
         is_final = isinstance(error, GiveUp) or (isinstance(error, ServiceError) and not error.retryable)
         is_dead = is_final or (counted and item.attempts + 1 >= self._retry.attempts)

@@ -96,7 +96,7 @@ async def test_a_replayed_event_is_taken_again_and_gone_when_it_was_taken(databa
 
     async def is_refused_again() -> bool:
         [now] = await rows(database)
-        return now["dead_at"] is not None and "refused again: status: unknown" in str(now["last_error"])
+        return now["dead_at"] is not None and str(now["last_error"]).startswith("refused again: status: unknown")
 
     async def is_gone() -> bool:
         return await rows(database) == []

@@ -22,4 +22,5 @@ def test_a_value_that_was_not_valid_is_not_repeated() -> None:
 
 def test_other_causes_are_told_in_their_words_but_shortened() -> None:
     assert cause_of(ValueError("no such\x00 door")) == "ValueError: no such door"
+    assert cause_of(ValueError("no such door"), is_named=False) == "no such door"
     assert len(cause_of(ValueError("x" * 9999))) == MAX_CAUSE_LENGTH
