@@ -7,7 +7,8 @@ import sys
 from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.logging import configure_logging
-from shared_models.work_queue import RetryLater, RetryPolicy, WorkItem, WorkQueue
+from shared_models.work_item import RetryLater, RetryPolicy, WorkItem
+from shared_models.work_queue import WorkQueue
 from shared_models.worker import Worker
 
 QUEUE = "request-manager.requests"

@@ -20,13 +20,15 @@ from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.events import CloudEvent, EventBuilder
 from shared_models.faults import fault
 from shared_models.health import Health, create_operations_app
+from shared_models.notifier import WAKE_CHANNEL, Notifier
 from shared_models.pause import Pause
 from shared_models.retention import Retention
 from shared_models.schema_version import is_current
 from shared_models.telemetry import span
 from shared_models.tokens import IdentitySigner, ServiceTokens
 from shared_models.web import create_app as create_service_app
-from shared_models.work_queue import WAKE_CHANNEL, Completed, Notifier, RetryPolicy, WorkItem, WorkQueue
+from shared_models.work_item import Completed, RetryPolicy, WorkItem
+from shared_models.work_queue import WorkQueue
 from shared_models.worker import Worker
 
 from agent_service.agent_files import Surroundings, load_agents

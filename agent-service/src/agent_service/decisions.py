@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import orjson
 from shared_models.database import Database
-from shared_models.work_queue import RetryLater
+from shared_models.work_item import RetryLater
 
 from agent_service.domain.answers import Reply
 from agent_service.domain.confirmations import Asked, State, Verdict, hash_of, judge, note_of_repeat

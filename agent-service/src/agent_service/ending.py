@@ -13,9 +13,11 @@ from shared_models.errors import Unavailable
 from shared_models.events import EventBuilder
 from shared_models.faults import fault
 from shared_models.logging import get_logger
+from shared_models.notifier import Notifier
 from shared_models.schemas import AgentResponse, ErrorInfo, NormalizedRequest
 from shared_models.telemetry import REQUEST_DURATION, REQUESTS, current_traceparent
-from shared_models.work_queue import Completed, Notifier, WorkQueue
+from shared_models.work_item import Completed
+from shared_models.work_queue import WorkQueue
 
 from agent_service.domain import answers
 from agent_service.domain.answers import Reply

@@ -13,9 +13,10 @@ from shared_models.errors import InvalidRequest, MalformedBody, NotFound
 from shared_models.event_data import data_of
 from shared_models.events import CloudEvent
 from shared_models.faults import fault
+from shared_models.notifier import Notifier
 from shared_models.schemas import AgentResponse, EndRun, NormalizedRequest, RunView
 from shared_models.telemetry import current_traceparent
-from shared_models.work_queue import Notifier, WorkQueue
+from shared_models.work_queue import WorkQueue
 
 from agent_service.commands import command_in, goes_to_model, overtakes
 from agent_service.domain import answers

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared_models.schemas import NormalizedRequest
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 
 from agent_service.domain.turn import Step, Turn
 from agent_service.live import Publisher

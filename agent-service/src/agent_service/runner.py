@@ -16,7 +16,8 @@ from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentRef, NormalizedRequest, RequestProcessing
 from shared_models.telemetry import current_traceparent, span
-from shared_models.work_queue import Completed, RetryLater, WorkItem, WorkQueue
+from shared_models.work_item import Completed, RetryLater, WorkItem
+from shared_models.work_queue import WorkQueue
 
 from agent_service.commands import Commands, command_in, goes_to_model, overtakes
 from agent_service.decisions import Decisions

@@ -8,7 +8,7 @@ from shared_models.enums import RequestStatus
 from shared_models.errors import Unavailable
 from shared_models.logging import get_logger
 from shared_models.schemas import NormalizedRequest
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import REMOVE_IDLE_LANES
 
 from agent_service.domain.answers import BROKEN

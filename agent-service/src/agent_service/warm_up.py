@@ -15,7 +15,7 @@ from shared_models.ids import new_id
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentRef, NormalizedRequest, Person
 from shared_models.tokens import ServiceTokens
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 
 from agent_service.domain import answers
 from agent_service.domain.answers import Reply

@@ -13,9 +13,11 @@ from shared_models.events import CloudEvent, EventBuilder
 from shared_models.faults import fault
 from shared_models.ids import new_id
 from shared_models.logging import get_logger
+from shared_models.notifier import Notifier
 from shared_models.schemas import AgentResponse, DeliveryReport, RequestProcessing
 from shared_models.telemetry import current_traceparent, span
-from shared_models.work_queue import Completed, Notifier, WorkItem, WorkQueue
+from shared_models.work_item import Completed, WorkItem
+from shared_models.work_queue import WorkQueue
 
 from integration_dispatcher.domain.selection import Choice, choose
 from integration_dispatcher.layers import NOTHING, Layers

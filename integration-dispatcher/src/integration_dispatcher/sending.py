@@ -13,7 +13,7 @@ from shared_models.errors import Unavailable
 from shared_models.faults import fault
 from shared_models.logging import get_logger
 from shared_models.telemetry import DELIVERY_ATTEMPTS
-from shared_models.work_queue import Completed, RetryLater, WorkItem
+from shared_models.work_item import Completed, RetryLater, WorkItem
 
 from integration_dispatcher.domain.redaction import safe_words
 from integration_dispatcher.domain.schedule import TryAgain, next_step

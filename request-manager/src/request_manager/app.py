@@ -22,12 +22,14 @@ from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.events import EventBuilder
 from shared_models.health import Health
 from shared_models.jwks import JwksCache
+from shared_models.notifier import WAKE_CHANNEL, Notifier
 from shared_models.pause import Pause
 from shared_models.retention import Retention
 from shared_models.schema_version import is_current
 from shared_models.settings import Profile
 from shared_models.tokens import ServiceTokens
-from shared_models.work_queue import WAKE_CHANNEL, Notifier, RetryPolicy, WorkQueue
+from shared_models.work_item import RetryPolicy
+from shared_models.work_queue import WorkQueue
 from shared_models.worker import Worker
 
 from request_manager.authentication import Authenticator, OidcVerifier

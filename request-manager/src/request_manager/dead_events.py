@@ -16,7 +16,7 @@ from shared_models.event_data import data_of
 from shared_models.events import CloudEvent, EventType
 from shared_models.logging import get_logger
 from shared_models.schemas import AgentResponse, NormalizedRequest
-from shared_models.work_queue import Completed, GiveUp, WorkItem
+from shared_models.work_item import Completed, GiveUp, WorkItem
 
 from request_manager.domain.ends import EndReason
 from request_manager.ends import Ends

@@ -14,8 +14,10 @@ from shared_models.database import Database
 from shared_models.errors import Unavailable, UpstreamRejected, UpstreamUnavailable
 from shared_models.faults import fault
 from shared_models.logging import get_logger
+from shared_models.notifier import Notifier
 from shared_models.schemas import EndRun
-from shared_models.work_queue import GiveUp, Notifier, RetryLater, WorkItem, WorkQueue
+from shared_models.work_item import GiveUp, RetryLater, WorkItem
+from shared_models.work_queue import WorkQueue
 
 from request_manager.domain.ends import STATUS, EndReason, error_of
 from request_manager.domain.results import StoredRequest, ended_by_us, normalized

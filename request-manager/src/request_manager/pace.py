@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 
 QUIET_S = 0.02
 STEP_S = 0.05

@@ -11,9 +11,11 @@ from shared_models.enums import RequestStatus
 from shared_models.errors import IdempotencyConflict, NotFound, ServiceError, SessionEnded, Unavailable
 from shared_models.faults import fault
 from shared_models.logging import get_logger
+from shared_models.notifier import Notifier
 from shared_models.schemas import AgentResponse, NormalizedRequest
 from shared_models.telemetry import REQUEST_DURATION, REQUESTS, current_traceparent
-from shared_models.work_queue import Completed, Notifier, WorkItem, WorkQueue
+from shared_models.work_item import Completed, WorkItem
+from shared_models.work_queue import WorkQueue
 
 from request_manager.domain import limits as limit_rules
 from request_manager.domain.limits import Limits

@@ -10,7 +10,7 @@ from shared_models.database import Database
 from shared_models.faults import fault
 from shared_models.schemas import AgentResponse, NormalizedRequest
 from shared_models.telemetry import span
-from shared_models.work_queue import Completed, RetryLater, WorkItem
+from shared_models.work_item import Completed, RetryLater, WorkItem
 
 from request_manager.domain.results import answer_of, normalized, trace_of
 from request_manager.processor import ANSWER_KEY, REQUEST_KEY, TRACE_KEY, UnifiedRequestProcessor

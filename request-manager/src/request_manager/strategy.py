@@ -9,7 +9,7 @@ from shared_clients.integration_dispatcher import IntegrationDispatcherClient
 from shared_models.events import CloudEvent, EventBuilder
 from shared_models.schemas import AgentResponse, NormalizedRequest
 from shared_models.telemetry import current_traceparent
-from shared_models.work_queue import RetryLater
+from shared_models.work_item import RetryLater
 
 
 class CommunicationStrategy(Protocol):

@@ -14,7 +14,7 @@ from shared_models.events import CloudEvent
 from shared_models.settings import ServiceSettings
 from shared_models.telemetry import current_traceparent
 from shared_models.tokens import ServiceTokens
-from shared_models.work_queue import RetryPolicy
+from shared_models.work_item import RetryPolicy
 
 NEVER_TAKEN = frozenset({400, 413, 415, 422})
 """Answers about the event itself. Everything else is about the way to the sink, which somebody will repair."""

@@ -12,8 +12,9 @@ from shared_models.dead_letters import ATTRIBUTES, PURGED, short_attribute
 from shared_models.enums import ServiceName
 from shared_models.errors import Gone, NotFound
 from shared_models.events import EventType
+from shared_models.notifier import Notifier
 from shared_models.operations import DeadLetterDetail, DeadLetterFilter, DeadLetterKind, DeadLetterView, Place
-from shared_models.work_queue import Notifier, WorkQueue
+from shared_models.work_queue import WorkQueue
 from shared_models.work_statements import replay
 
 MAX_ID_DIGITS = 18

@@ -17,7 +17,8 @@ from shared_models.enums import ServiceName
 from shared_models.errors import ServiceError
 from shared_models.events import MAX_EVENT_BYTES, CloudEvent, parse_http
 from shared_models.telemetry import EVENTS_REFUSED
-from shared_models.work_queue import Completed, GiveUp, WorkItem, WorkQueue
+from shared_models.work_item import Completed, GiveUp, WorkItem
+from shared_models.work_queue import WorkQueue
 
 MAX_HEADERS = 64
 MAX_HEADER_CHARS = 4096

@@ -6,8 +6,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
 import asyncpg
 import structlog
@@ -18,6 +16,7 @@ from shared_models.database import Database
 from shared_models.errors import ServiceError, Unavailable, UpstreamRejected, UpstreamUnavailable
 from shared_models.logging import get_logger
 from shared_models.pause import Pause
+from shared_models.work_item import Completed, GiveUp, RetryLater, RetryPolicy, WorkItem
 from shared_models.work_statements import (
     CLAIM_FIRST_ROWS,
     CLAIM_FREE_ROWS,
@@ -38,55 +37,8 @@ SUSPECTS_AT_ONCE = {2: 64, 3: 8}
 SUSPECTS_WAIT_S = 10.0
 STOP_WITHIN_S = 15.0
 FORGOTTEN_AFTER_S = 15.0
-WAKE_CHANNEL = "ssa_work"
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class WorkItem:
-    """A claimed row. A completion must carry `id` and `claim`: a late worker then changes nothing."""
-
-    id: int
-    queue: str
-    key: str | None
-    ref: str
-    payload: dict[str, Any]
-    attempts: int = 0
-    lost: int = 0
-    claim: int = 1
-
-
-@dataclass(frozen=True)
-class Completed:
-    """The handler's own statement has completed the item; `lane_pending` rows of its key are left."""
-
-    lane_pending: int = 0
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """Full-jitter exponential back-off: a random part of min(cap_s, base_s * 2^attempts); dead at `attempts`."""
-
-    attempts: int = 10
-    base_s: float = 0.5
-    cap_s: float = 300.0
-
-    def delay_s(self, attempts: int) -> float:
-        return random.random() * min(self.cap_s, self.base_s * 2.0 ** min(attempts, 30))  # noqa: S311  # no secret
-
-
-class RetryLater(Exception):
-    """Not now. Counts as an attempt only when `counted`."""
-
-    def __init__(self, reason: str, *, after_s: float | None = None, counted: bool = True) -> None:
-        super().__init__(reason)
-        self.after_s = after_s
-        self.counted = counted
-
-
-class GiveUp(Exception):
-    """Never: the item becomes a dead letter at once."""
 
 
 class WorkQueue:
@@ -338,35 +290,3 @@ class WorkQueue:
 
 def _item(row: asyncpg.Record) -> WorkItem:
     return WorkItem(**dict(row))
-
-
-class Notifier:
-    """Tells other processes that there is work: NOTIFY alone in its own statement, at most one under way, coalesced.
-
-    A NOTIFY inside a business transaction holds a server-wide lock until its flush is done."""
-
-    def __init__(self, database: Database, channel: str = WAKE_CHANNEL) -> None:
-        self._database = database
-        self._channel = channel
-        self._payloads: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    def notify(self, payload: str) -> None:
-        self._payloads.add(payload)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._send(), name=f"notify {self._channel}")
-
-    async def close(self) -> None:
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=2)
-
-    async def _send(self) -> None:
-        while self._payloads:
-            payloads, self._payloads = list(self._payloads), set()
-            try:
-                await self._database.execute(
-                    "select pg_notify($1, payload) from unnest($2::text[]) payload", self._channel, payloads
-                )
-            except (Unavailable, asyncpg.PostgresError) as exc:
-                # Everybody polls as well, so a lost wake-up costs seconds, not work.
-                log.warning("notify_failed", cause=type(exc).__name__)

@@ -13,7 +13,7 @@ from integration_dispatcher.store.names import DELIVERIES
 from integration_dispatcher.store.plans import Hand, NewPlan, PlannedRow
 from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 
 from tests.support.dispatcher import Dispatcher, ended, wish
 from tests.support.servers import free_socket, serving

@@ -8,7 +8,8 @@ import pytest
 from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.errors import InvalidRequest, UpstreamUnavailable
-from shared_models.work_queue import Completed, GiveUp, RetryLater, RetryPolicy, WorkItem, WorkQueue
+from shared_models.work_item import Completed, GiveUp, RetryLater, RetryPolicy, WorkItem
+from shared_models.work_queue import WorkQueue
 from shared_models.work_statements import REMOVE_IDLE_LANES, complete, enqueue, replay
 from shared_models.worker import Worker
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from request_manager import pace as pace_module
 from request_manager.pace import Pace
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 
 from tests.support.waiting import eventually
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared_models.database import Database
 from shared_models.schemas import Usage
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 
 from agent_service.domain.confirmations import Asked, State
 from agent_service.domain.context import PastTurn

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 from shared_models.database import Database
 from shared_models.schemas import AgentRef, NormalizedRequest, Usage
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import complete, enqueue
 
 from agent_service.domain.confirmations import Asked

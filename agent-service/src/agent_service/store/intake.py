@@ -10,7 +10,7 @@ import orjson
 from shared_models.database import Database
 from shared_models.enums import SessionStatus
 from shared_models.schemas import AgentResponse, NormalizedRequest, Usage
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import enqueue
 
 from agent_service.store.begin import MODEL_INTENT, Begun

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 from shared_models.database import Database
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 
 from integration_dispatcher.store.configs import Stored, stored_of
 from integration_dispatcher.store.delivery_statements import (

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import asyncpg
 from shared_models.database import Database
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import enqueue
 
 from integration_dispatcher.handlers.base import Message

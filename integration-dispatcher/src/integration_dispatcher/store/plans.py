@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 from shared_models.database import Database
 from shared_models.schemas import AgentResponse
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import enqueue
 
 from integration_dispatcher.store.names import DELIVERIES, report_items

@@ -14,7 +14,7 @@ from shared_models.database import Database
 from shared_models.enums import RequestStatus
 from shared_models.ids import new_id
 from shared_models.schemas import Person
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import enqueue
 
 from request_manager.domain.limits import Limits, Load

@@ -10,7 +10,7 @@ from shared_models.api import FeedbackBody, FeedbackView, RequestItem
 from shared_models.database import Database
 from shared_models.enums import DeliveryStatus, IntegrationType, RequestStatus
 from shared_models.schemas import AgentResponse, Person
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import complete_rows, enqueue
 
 from request_manager.domain.ends import EndReason

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared_models.database import Database
 from shared_models.enums import IntegrationType, SessionStatus
-from shared_models.work_queue import WorkItem
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import enqueue
 
 from request_manager.store.requests import ENDS_QUEUE
