@@ -35,7 +35,11 @@ from shared_models.tokens import ServiceTokens
 KEY = "k" * 32
 NAME = ServiceName.AGENT_SERVICE
 EVENT = CloudEvent(id="1", source="/s", type="t", time=datetime.now(UTC), extensions={"requestid": "r"}, data={"a": 1})
-TOKEN = {"authorization": f"Bearer {ServiceTokens(KEY, ServiceName.BROKER).make(NAME)}"}
+
+
+def token() -> dict[str, str]:
+    """Made when it is used: one made when the tests are collected would end before they are run."""
+    return {"authorization": f"Bearer {ServiceTokens(KEY, ServiceName.BROKER).make(NAME)}"}
 
 
 @dataclass
@@ -87,7 +91,7 @@ async def client(consumer: Consumer) -> AsyncIterator[httpx.AsyncClient]:
 
 async def send(client: httpx.AsyncClient, **changed: Any) -> httpx.Response:
     headers, body = EVENT.to_binary()
-    given = {"content": body, "headers": headers | TOKEN} | changed
+    given = {"content": body, "headers": headers | token()} | changed
     reply = await client.post("/events", **given)
     assert reply.content == b"", reply.text
     return reply
@@ -95,7 +99,7 @@ async def send(client: httpx.AsyncClient, **changed: Any) -> httpx.Response:
 
 async def test_a_good_event_is_taken_in_both_modes(client: httpx.AsyncClient, consumer: Consumer) -> None:
     assert (await send(client)).status_code == 202
-    structured = {"content-type": STRUCTURED, **TOKEN}
+    structured = {"content-type": STRUCTURED, **token()}
     assert (await send(client, content=EVENT.to_structured(), headers=structured)).status_code == 202
     assert [event.data for event in consumer.taken] == [{"a": 1}, {"a": 1}]
     assert consumer.kept == []
@@ -107,7 +111,7 @@ async def test_the_ids_and_the_trace_of_an_event_go_with_all_that_is_done_for_it
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     told = {"requestid": "r", "sessionid": "s", "traceparent": trace}
     headers, body = EVENT.model_copy(update={"extensions": told}).to_binary()
-    await send(client, content=body, headers=headers | TOKEN)
+    await send(client, content=body, headers=headers | token())
     wanted = {"event_id": "1", "request_id": "r", "session_id": "s", "traceparent": trace}
     assert wanted.items() <= consumer.bound.items()
 
@@ -144,7 +148,7 @@ async def test_what_no_column_can_hold_is_kept_and_then_a_400(client: httpx.Asyn
 async def test_what_cannot_be_read_is_kept_and_then_a_400(
     client: httpx.AsyncClient, consumer: Consumer, content: bytes, kind: str
 ) -> None:
-    assert (await send(client, content=content, headers={"content-type": kind, **TOKEN})).status_code == 400
+    assert (await send(client, content=content, headers={"content-type": kind, **token()})).status_code == 400
     assert [letter["body"] for letter in consumer.kept] == [content]
 
 
@@ -153,7 +157,7 @@ async def test_an_attribute_that_is_given_twice_is_no_event(
     client: httpx.AsyncClient, consumer: Consumer, name: str
 ) -> None:
     headers, body = EVENT.to_binary()
-    twice = [*(headers | TOKEN | {name: "application/json"}).items(), (name, "application/json")]
+    twice = [*(headers | token() | {name: "application/json"}).items(), (name, "application/json")]
     assert (await send(client, content=body, headers=twice)).status_code == 400
     assert "twice" in consumer.kept[0]["cause"]
 
@@ -180,7 +184,7 @@ async def test_more_than_a_mebibyte_is_a_400_whether_or_not_it_says_so(
         for _ in range(17):
             yield b"x" * 65_536
 
-    headers = EVENT.to_binary()[0] | TOKEN
+    headers = EVENT.to_binary()[0] | token()
     assert (await send(client, content=b"x" * 17 * 65_536)).status_code == 400
     assert (await send(client, content=chunks(), headers=headers)).status_code == 400
     assert len(consumer.kept) == 2
@@ -188,4 +192,4 @@ async def test_more_than_a_mebibyte_is_a_400_whether_or_not_it_says_so(
 
 async def test_other_methods_are_not_there(client: httpx.AsyncClient) -> None:
     for method in ("GET", "PUT", "PATCH", "DELETE"):
-        assert (await client.request(method, "/events", headers=TOKEN)).status_code == 405
+        assert (await client.request(method, "/events", headers=token())).status_code == 405
