@@ -96,11 +96,13 @@ class Runner:
         # agent-service calls all that is around it once while it starts, so that the first person does not wait. It has
         # some seconds of patience, but a model server needs more.
         self._wait(model_servers)
-        self._wait([*others, self._launch(wiring.agent_service())])
+        agent_service = self._launch(wiring.agent_service())
+        self._wait(others)
         bootstrap = Bootstrap(
             wiring.ports.request_manager, wiring.database_tools(), self._log("bootstrap"), self._pause
         )
-        access = ensure_access(self._folder, bootstrap)
+        access = ensure_access(self._folder, bootstrap)  # while agent-service, the slowest, goes on starting
+        self._wait([agent_service])
         self._screen.end_steps()
         durable = [*wiring.services(), *([wiring.local_broker()] if wiring.has_own_broker else [])]
         self._killable = frozenset(program.name for program in durable)
