@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from shared_models.errors import Unavailable
 
@@ -62,7 +63,7 @@ class Batcher[Asked, Answer]:
         while len(self._under_way) < self._at_once and (batch := self._next()):
             task = asyncio.create_task(self._serve(batch))
             self._under_way.add(task)
-            task.add_done_callback(lambda done, batch=batch: self._back(done, batch))  # type: ignore[misc]
+            task.add_done_callback(partial(self._back, batch))
 
     def _next(self) -> list[_Call[Asked, Answer]]:
         """What is to leave together; without those who have gone meanwhile."""
@@ -75,7 +76,7 @@ class Batcher[Asked, Answer]:
                 batch.append(call)
         return batch
 
-    def _back(self, task: asyncio.Task[None], batch: list[_Call[Asked, Answer]]) -> None:
+    def _back(self, batch: list[_Call[Asked, Answer]], task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         for call in batch:
             self._free(call.key)
