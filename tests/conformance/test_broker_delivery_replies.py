@@ -118,7 +118,7 @@ async def test_a_reply_that_cannot_be_stored_has_the_event_delivered_again(
         receiver.released.set()
         await receiver.wait_for(2, "/asked")
         await database.execute("alter table local_broker.hidden rename to events")
-        await running.idle(within_s=30)
+        await running.idle()
     await database.close()
     assert set(receiver.ids("/asked")) == {event_id}
     assert receiver.at("/answered") != []

@@ -85,7 +85,7 @@ async def test_an_answer_goes_to_the_webhook_and_each_try_is_listed(system: Syst
     assert made.exit_code == 0, made.said
     assert "whsec_" in made.shown
     assert (await ssa(system, "alice", "ask", "hello", "--deliver-to", "webhook")).exit_code == 0
-    await system.idle(within_s=30)
+    await system.idle()
     [delivery] = (await ssa(system, "alice", "deliveries", "list", "--json")).document["items"]
     assert (delivery["integration"], delivery["status"]) == ("webhook", "delivered")
     tries = (await ssa(system, "alice", "deliveries", "attempts", delivery["delivery_id"], "--json")).document["items"]

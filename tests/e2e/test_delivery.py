@@ -11,7 +11,7 @@ async def test_a_failing_receiver_gets_exactly_one_body_and_three_tries_are_list
     secret = await system.use_webhook("alice")
     system.webhook.failures.extend([503, HANG])
     asked = await system.ask("alice", "hello", integration_type="webhook")
-    await system.idle(within_s=30)
+    await system.idle()
     assert len(system.webhook.tries) == 3
     [received] = system.webhook.accepted
     assert Webhook(secret).verify(received.raw.decode(), received.headers)
@@ -58,7 +58,7 @@ async def test_an_end_without_an_answer_is_told_too(system: System, status: str)
         )
         await system.request("POST", "alice", f"/api/v1/requests/{accepted.json()['request_id']}/cancel")
         system.model.release()
-    await system.idle(within_s=20)
+    await system.idle()
     [message] = await system.test_messages("alice")
     assert message["content"]
 

@@ -83,7 +83,7 @@ async def process_of(database_url: str, log: Path) -> AsyncIterator[Process]:
                 except httpx.TransportError:
                     return False
 
-            await eventually(is_ready, within_s=30)
+            await eventually(is_ready)
             yield Process(http, child)
     finally:
         if child.returncode is None:
@@ -112,7 +112,7 @@ async def test_a_process_killed_while_it_sends_is_followed_by_one_that_sends_aga
         async def is_delivered() -> bool:
             return await second.statuses(user) == {"webhook": "delivered"}
 
-        await eventually(is_delivered, within_s=30)
+        await eventually(is_delivered)
         [delivery] = await second.deliveries(user)
         attempts = await second.attempts(delivery["delivery_id"], user)
     assert [attempt["outcome"] for attempt in attempts] == ["interrupted", "delivered"]

@@ -140,7 +140,7 @@ def test_a_closed_terminal_ends_everything(state_dir: Path) -> None:
 
 def test_a_stop_in_the_middle_of_the_start_leaves_nothing(state_dir: Path) -> None:
     stack = start_stack(state_dir, "--free-ports", "--services-only")
-    eventually_blocking(lambda: "PostgreSQL ready" in stack.output, within_s=60)
+    eventually_blocking(lambda: "PostgreSQL ready" in stack.output)
     assert stack.end(signal.SIGINT) == 0
     assert_nothing_is_left(stack, [])
 

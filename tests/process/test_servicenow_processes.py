@@ -43,7 +43,7 @@ async def running(module: str, port: int, environment: dict[str, str], *argument
                 except httpx.TransportError:
                     return False
 
-            await eventually(is_ready, within_s=30, every_s=0.1)
+            await eventually(is_ready, every_s=0.1)
         yield process
     finally:
         if process.returncode is None:

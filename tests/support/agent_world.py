@@ -369,13 +369,13 @@ class AgentWorld:
         async def reached() -> bool:
             return await self.state(request) in states
 
-        await eventually(reached, within_s=10)
+        await eventually(reached)
 
     async def until_model_was_asked(self, times: int = 1) -> None:
         async def asked() -> bool:
             return len(self.model.seen) >= times
 
-        await eventually(asked, within_s=10)
+        await eventually(asked)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from tests.support.servers import free_socket, serving
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 BROKER = "tested"
 KEY = secrets.token_hex(32)
@@ -84,11 +84,11 @@ class Receiver:
     def ids(self, path: str) -> list[str]:
         return [each.id for each in self.at(path)]
 
-    async def wait_for(self, count: int, path: str, *, within_s: float = 10.0) -> list[Received]:
+    async def wait_for(self, count: int, path: str) -> list[Received]:
         async def enough() -> bool:
             return len(self.at(path)) >= count
 
-        await eventually(enough, within_s=within_s)
+        await eventually(enough)
         return self.at(path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -168,8 +168,8 @@ class RunningBroker:
         sent = {"content-type": "application/json", "authorization": f"Bearer {given}", **headers}
         return await self.http.post(self.url + PATH, content=body, headers=sent)
 
-    async def idle(self, *, within_s: float = 10.0) -> None:
-        await asyncio.wait_for(self.broker.idle(), timeout=within_s)
+    async def idle(self) -> None:
+        await asyncio.wait_for(self.broker.idle(), timeout=PATIENCE_S)
 
 
 def event_attributes(**attributes: str) -> dict[str, str]:

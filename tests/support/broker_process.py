@@ -75,7 +75,7 @@ class BrokerProcess:
             assert status in (0, 202, 503), status
             return status == 202
 
-        await eventually(is_taken, within_s=60, every_s=0.05)
+        await eventually(is_taken, every_s=0.05)
         self.taken.setdefault(key, []).append(event_id)
 
     async def post(self, key: str, event_id: str) -> int:
@@ -90,12 +90,12 @@ class BrokerProcess:
     async def ready_status(self) -> int:
         return (await self.http.get(self.url + "/readyz", timeout=10)).status_code
 
-    async def idle(self, *, within_s: float = 60.0) -> None:
+    async def idle(self) -> None:
         async def is_idle() -> bool:
             reply = await self.http.get(self.url + "/control", headers=self._auth)
             return bool(reply.json()["is_idle"])
 
-        await eventually(is_idle, within_s=within_s)
+        await eventually(is_idle)
 
     async def _is_ready(self) -> bool:
         assert self.process is not None

@@ -163,8 +163,18 @@ class Dispatcher(DispatcherClient):
     async def is_idle(self) -> bool:
         return await self.parts.database.fetchval("select count(*) from work_items where dead_at is null") == 0
 
-    async def idle(self, *, within_s: float = 10.0) -> None:
-        await eventually(self.is_idle, within_s=within_s)
+    async def idle(self) -> None:
+        await eventually(self.is_idle)
+
+    async def released(self) -> None:
+        """Until nothing is being tried: a status may be read a moment before its queue row is put back."""
+
+        async def none_is_leased() -> bool:
+            leased = """select (select count(*) from work_items where leased_by is not null and dead_at is null)
+                             + (select count(*) from lanes where leased_by is not null)"""
+            return await self.parts.database.fetchval(leased) == 0
+
+        await eventually(none_is_leased)
 
     async def sql(self, statement: str, *args: object) -> str:
         return await self.parts.database.execute(statement, *args)

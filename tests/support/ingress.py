@@ -59,7 +59,7 @@ class Ingress:
             return not never
 
         try:
-            await eventually(is_complete, within_s=10)
+            await eventually(is_complete)
         except AssertionError:
             raise AssertionError(f"never seen at the broker: {never}") from None
         finally:

@@ -204,4 +204,4 @@ async def _ready(http: httpx.AsyncClient, services: list[str]) -> None:
         replies = await asyncio.gather(*(http.get(url + "/readyz") for url in services))
         return all(reply.status_code == 200 for reply in replies)
 
-    await eventually(all_ready, within_s=30)
+    await eventually(all_ready)

@@ -142,7 +142,7 @@ class System:
                 self._keys[person] = await api_key_of(self.database_url, person)
         return self._keys[person]
 
-    async def idle(self, *, within_s: float = 10.0) -> None:
+    async def idle(self) -> None:
         """Until neither a queue nor the broker has anything left to do.
 
         What one of them hands to the other must not be missed: the broker is idle before and after the look at the queues."""
@@ -154,7 +154,7 @@ class System:
                 is_empty = await connection.fetchval("select count(*) = 0 from work_items where dead_at is null")
                 return bool(is_empty and was_idle and self.ingress.is_idle and taken == self.ingress.count)
 
-            await eventually(is_idle, within_s=within_s)
+            await eventually(is_idle)
         finally:
             await connection.close()
 

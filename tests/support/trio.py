@@ -110,7 +110,7 @@ class Trio:
             found = (event for event in self.broker.of(kind) if event.extensions["requestid"] == request_id)
             return next(found, None)
 
-        found = await eventually(find, within_s=20)
+        found = await eventually(find)
         assert found is not None
         return found
 
@@ -122,11 +122,11 @@ class Trio:
         finally:
             await connection.close()
 
-    async def idle(self, *, within_s: float = 30.0) -> None:
+    async def idle(self) -> None:
         async def nothing_left() -> bool:
             return await self.sql("select from work_items where dead_at is null") == []
 
-        await eventually(nothing_left, within_s=within_s, every_s=0.1)
+        await eventually(nothing_left, every_s=0.1)
 
 
 @asynccontextmanager

@@ -4,8 +4,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+# A wait that succeeds costs nothing; one that gives up early on a busy machine costs a run.
+PATIENCE_S = 60.0
 
-async def eventually[T](look: Callable[[], Awaitable[T]], *, within_s: float = 5.0, every_s: float = 0.02) -> T:
+
+async def eventually[T](look: Callable[[], Awaitable[T]], *, within_s: float = PATIENCE_S, every_s: float = 0.02) -> T:
     """Call `look` until it returns something true; return that.
 
     Raises AssertionError with the last value when `within_s` is over."""
@@ -19,7 +22,7 @@ async def eventually[T](look: Callable[[], Awaitable[T]], *, within_s: float = 5
         await asyncio.sleep(every_s)
 
 
-def eventually_blocking[T](look: Callable[[], T], *, within_s: float = 5.0, every_s: float = 0.02) -> T:
+def eventually_blocking[T](look: Callable[[], T], *, within_s: float = PATIENCE_S, every_s: float = 0.02) -> T:
     """`eventually` for tests and fixtures without an event loop."""
     give_up_at = time.monotonic() + within_s
     while True:

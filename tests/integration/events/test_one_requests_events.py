@@ -202,13 +202,13 @@ async def test_a_waiting_caller_is_woken_by_an_event_that_comes_to_another_repli
         async def sent() -> list[CloudEvent]:
             return services.broker.of(EventType.REQUEST_CREATED)
 
-        [created] = await eventually(sent, within_s=20)
+        [created] = await eventually(sent)
         await others.deliver(created)
 
         async def told() -> list[CloudEvent]:
             return services.broker.of(EventType.RESPONSE_READY) + others.broker.of(EventType.RESPONSE_READY)
 
-        [ready] = await eventually(told, within_s=20)
+        [ready] = await eventually(told)
         assert not waiting.done()
         assert await others.send(ready, ServiceName.REQUEST_MANAGER) == 202
         reply = await waiting
@@ -231,7 +231,7 @@ async def test_an_answer_that_the_broker_will_not_carry_is_found_by_the_sweep(da
             dead = await services.sql("select queue from work_items where dead_at is not null")
             return [row["queue"] for row in dead] == ["agent-service.events"]
 
-        await eventually(is_dead, within_s=20)
+        await eventually(is_dead)
         await services.sql("update request_logs set deadline_at = now()")
         await services.apps[ServiceName.REQUEST_MANAGER].state.parts.ends.sweep()
         ready = await services.sent(EventType.RESPONSE_READY, str(request.request_id))

@@ -37,6 +37,7 @@ async def until_statuses(dispatcher: Dispatcher, user: UUID, **expected: str) ->
 
 async def make_due(dispatcher: Dispatcher, *, retries: bool = False) -> None:
     """Let the time pass until the fall-back, or until the next try."""
+    await dispatcher.released()
     await dispatcher.sql("update delivery_plans set fallback_at = now() where fallback_at is not null")
     if retries:
         await dispatcher.sql("update delivery_logs set next_attempt_at = now() where next_attempt_at is not null")

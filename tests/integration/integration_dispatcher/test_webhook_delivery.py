@@ -108,6 +108,7 @@ async def test_a_long_wait_does_not_hold_up_what_comes_after_it(database_url: st
             return endpoint.contents() == ["second"]
 
         await eventually(second_is_there)
+        await dispatcher.released()
         await dispatcher.sql("update delivery_logs set next_attempt_at = now() where status = 'retrying'")
         await dispatcher.sql("update work_items set run_at = now()")
         dispatcher.parts.queues.deliveries.wake()

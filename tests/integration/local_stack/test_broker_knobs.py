@@ -30,7 +30,7 @@ async def sent_with(
         for number in range(per_key):
             for key in KEYS:
                 await running.send(id=f"{key}/{number}", partitionkey=key)
-        await running.idle(within_s=30)
+        await running.idle()
         return receiver.ids("/in")[before:]
 
 
@@ -75,7 +75,7 @@ async def test_the_same_seed_loses_the_same_answers(
             before = len(receiver.received)
             for number in range(10):
                 await running.send(id=str(number), partitionkey="k")
-            await running.idle(within_s=30)
+            await running.idle()
             return receiver.ids("/in")[before:]
 
     first, second, other = await repeats(11), await repeats(11), await repeats(12)

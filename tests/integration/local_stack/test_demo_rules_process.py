@@ -23,7 +23,7 @@ async def test_the_process_serves_real_embeddings_and_ends_with_sigterm() -> Non
             async def is_ready() -> bool:
                 return (await http.get(base_url.removesuffix("/v1") + "/readyz")).status_code == 200
 
-            await eventually(is_ready, within_s=30)
+            await eventually(is_ready)
             body = {"model": "use-multilingual-v3", "input": ["one", "two"]}
             vectors = [one["embedding"] for one in (await http.post("/embeddings", json=body)).json()["data"]]
             assert [len(vector) for vector in vectors] == [512, 512]

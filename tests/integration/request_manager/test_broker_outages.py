@@ -48,7 +48,7 @@ async def until_tried(broker: FakeBroker, times: int) -> None:
     async def tried() -> bool:
         return broker.tries >= times
 
-    await eventually(tried, within_s=20)
+    await eventually(tried)
 
 
 async def test_an_outage_of_hours_costs_no_request_its_life_and_no_session_its_order(database_url: str) -> None:
@@ -67,7 +67,7 @@ async def test_an_outage_of_hours_costs_no_request_its_life_and_no_session_its_o
         async def drained() -> bool:
             return await rows(replica) == []
 
-        await eventually(drained, within_s=30)
+        await eventually(drained)
         orders = broker.orders(CREATED)
         assert len(orders) == 8
         assert set(map(tuple, orders.values())) == {(1, 2, 3, 4, 5)}
@@ -92,7 +92,7 @@ async def test_while_the_broker_is_away_one_row_at_a_time_is_tried(database_url:
             under_way.append(await leased(replica))
             return broker.tries >= goal
 
-        await eventually(is_tried, within_s=30)
+        await eventually(is_tried)
         assert max(under_way) <= 1
         assert len(await rows(replica)) == 60
 
@@ -138,7 +138,7 @@ async def test_a_strange_answer_is_told_to_the_operators_and_tried_again(
         async def sent() -> bool:
             return [event.subject for event in broker.of(CREATED)] == [f"request/{accepted['request_id']}"]
 
-        await eventually(sent, within_s=20)
+        await eventually(sent)
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])

@@ -137,7 +137,7 @@ async def test_rows_of_one_key_run_one_at_a_time_in_their_order(queues: Queues) 
 
     await asyncio.gather(*(write(f"key {number}") for number in range(12)))
     first.wake()
-    await eventually(queues.is_empty, within_s=30)
+    await eventually(queues.is_empty)
     assert order == {f"key {number}": list(range(30)) for number in range(12)}
     assert await queues.pending() == 0
 
@@ -422,7 +422,7 @@ async def test_the_concurrency_limit_holds_and_the_rest_follows(queues: Queues) 
     queue = queues.start(handle, concurrency=5)
     for number in range(200):
         await queues.put(str(number), key=f"k{number}", queue=queue)
-    await eventually(queues.is_empty, within_s=20)
+    await eventually(queues.is_empty)
     assert most == 5
 
 
@@ -440,7 +440,7 @@ async def test_writers_and_workers_on_the_same_keys_lose_no_wake_up(queues: Queu
             await queues.put(f"{writer}/{number}", key=f"key {random.randrange(5)}", queue=queue)
 
     await asyncio.gather(*(write(writer) for writer in range(8)))
-    await eventually(queues.is_empty, within_s=20)
+    await eventually(queues.is_empty)
     assert len(seen) == 800
     assert await queues.pending() == 0
 
