@@ -4,7 +4,6 @@ Runs under an advisory lock, so a second migration at the same time waits for th
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from shared_models.database import asyncpg_url
 from shared_models.schema_version import newest_version
+from shared_models.settings import secret_of_environment
 
 LOCK_ID = 0x55A_0001
 
@@ -68,10 +68,10 @@ def main() -> int:
     if options.action == "version":
         sys.stdout.write(newest_version() + "\n")
         return 0
-    database_url = os.environ.get("DATABASE_URL", "")
+    database_url = secret_of_environment("DATABASE_URL")
     if not database_url:
         sys.stderr.write(
-            "DATABASE_URL is not set: give the database to migrate, for example postgresql://user@host/name\n"
+            "DATABASE_URL is not set (nor a file of this name in SECRETS_DIR): give the database to migrate, for example postgresql://user@host/name\n"
         )
         return 1
     action = upgrade if options.action == "upgrade" else downgrade

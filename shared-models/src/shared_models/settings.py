@@ -1,5 +1,6 @@
 """Settings that all services share. Each service's `settings.py` subclasses `ServiceSettings`."""
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 MIN_KEY_LENGTH = 32
+SECRETS_DIR = "SECRETS_DIR"
 
 
 class Profile(StrEnum):
@@ -26,7 +28,9 @@ class EventsAuth(StrEnum):
 
 
 class ProcessSettings(BaseSettings):
-    """What every process of the product needs: where it listens and how it logs."""
+    """What every process of the product needs: where it listens and how it logs.
+
+    A setting may also be a file of the folder SECRETS_DIR, named like the variable; the variable wins."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -37,6 +41,19 @@ class ProcessSettings(BaseSettings):
     log_format: str = Field(default="json", pattern="^(json|console)$")
     otel_exporter_otlp_endpoint: str = ""
     faults_dir: str = Field(default="", description="where tests arm fault points, see faults.py; local profile only")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folder = os.environ.get(SECRETS_DIR)
+        files = SecretsSettingsSource(settings_cls, secrets_dir=folder) if folder else file_secret_settings
+        return init_settings, env_settings, files
 
     @model_validator(mode="after")
     def check_faults(self) -> Self:
@@ -133,6 +150,16 @@ class ServiceSettings(ProcessSettings):
         if self.event_sink_url:
             return self.event_sink_url
         return self.broker_address if self.eventing_enabled else self.request_manager_url + "/events"
+
+
+def secret_of_environment(name: str) -> str:
+    """For programs without a settings class: the variable, else the file of this name in SECRETS_DIR, else nothing."""
+    given = os.environ.get(name, "")
+    folder = os.environ.get(SECRETS_DIR)
+    if given or not folder:
+        return given
+    file = Path(folder) / name
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def read_settings[S: ProcessSettings](kind: type[S], program: str) -> S:

@@ -1,5 +1,8 @@
 """Migrations match the tables, go down and up again, and grant each service only its own tables."""
 
+import asyncio
+import os
+import sys
 from collections.abc import Callable
 
 import asyncpg
@@ -7,12 +10,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from shared_models.database import Database, asyncpg_url
-from shared_models.migrate import alembic_config
+from shared_models.migrate import LOCK_ID, alembic_config
 from shared_models.schema_version import is_current, is_up_to_date, newest_version
 from shared_models.tables.all import Base
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+from tests.support.waiting import eventually
 
 
 def sqlalchemy_url(database_url: str) -> str:
@@ -97,3 +102,25 @@ async def test_the_version_named_without_alembic_is_the_one_of_the_database(data
 def test_a_program_without_a_loop_can_ask_whether_to_migrate(database_url: str, empty_database_url: str) -> None:
     assert is_up_to_date(database_url)
     assert not is_up_to_date(empty_database_url)
+
+
+async def test_a_second_migration_waits_for_the_first(empty_database_url: str) -> None:
+    """Two jobs, as after a retried hook; the first is stood for by its lock, so that it lasts as long as needed."""
+    first = await asyncpg.connect(asyncpg_url(empty_database_url))
+    await first.execute("select pg_advisory_lock($1)", LOCK_ID)
+    command_line = [sys.executable, "-m", "shared_models.migrate"]
+    env = os.environ | {"DATABASE_URL": empty_database_url}
+    jobs = [await asyncio.create_subprocess_exec(*command_line, env=env) for _ in range(2)]
+
+    async def both_wait() -> bool:
+        waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted and database = $1"
+        here = await first.fetchval("select oid from pg_database where datname = current_database()")
+        return bool(await first.fetchval(waiting, here) == len(jobs))
+
+    await eventually(both_wait, within_s=60)
+    assert [job.returncode for job in jobs] == [None, None]
+    assert await first.fetchval("select to_regclass('work_items')") is None
+    await first.execute("select pg_advisory_unlock($1)", LOCK_ID)
+    assert [await asyncio.wait_for(job.wait(), timeout=120) for job in jobs] == [0, 0]
+    assert await first.fetchval("select version_num from alembic_version") == newest_version()
+    await first.close()

@@ -1,10 +1,11 @@
 """Bad combinations of the settings of events stop the start, in words that name the variable."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from shared_models.settings import ServiceSettings, read_settings
+from shared_models.settings import ServiceSettings, read_settings, secret_of_environment
 
 GOOD: dict[str, Any] = {"database_url": "postgresql://u:hunter2@h/d", "service_token_key": "k" * 32}
 BROKER = "http://broker.test/ns/default"
@@ -70,3 +71,17 @@ def test_a_refused_start_names_each_variable_and_shows_no_value(monkeypatch: pyt
     assert "DATABASE_URL: Field required" in words
     assert "DATABASE_POOL_SIZE" in words
     assert "hunter2" not in words
+
+
+def test_a_secret_may_be_a_file_and_the_variable_wins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "DATABASE_URL").write_text("postgresql://from-a-file/d\n")
+    (tmp_path / "SERVICE_TOKEN_KEY").write_text("f" * 32)
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("SERVICE_TOKEN_KEY", "v" * 32)
+    settings = read_settings(ServiceSettings, "some-service")
+    assert settings.database_url == SecretStr("postgresql://from-a-file/d")
+    assert settings.service_token_key == SecretStr("v" * 32)
+    assert secret_of_environment("DATABASE_URL") == "postgresql://from-a-file/d"
+    assert secret_of_environment("SERVICE_TOKEN_KEY") == "v" * 32
+    assert secret_of_environment("SECRETS_KEY") == ""
