@@ -33,6 +33,9 @@ TOOL_DURATION = Histogram("gen_ai_execute_tool_duration_seconds", "One tool call
 DELIVERY_ATTEMPTS = Counter("ssa_delivery_attempts_total", "Delivery attempts", ["integration", "result"])
 FEEDBACK = Counter("ssa_feedback_total", "Feedback of people", ["rating"])
 OLDEST_AGE = Gauge("ssa_outbox_oldest_age_seconds", "Age of the oldest row that is not done", ["queue"])
+DUE_AGE = Gauge(
+    "ssa_queue_due_age_seconds", "For how long the oldest row that could run has waited for a worker", ["queue"]
+)
 DEPTH = Gauge("ssa_queue_depth", "Rows that wait or run", ["queue"])
 ROWS_REMOVED = Counter("ssa_rows_removed_total", "Rows removed or emptied after their retention time", ["what"])
 LEASES_FREED = Counter("ssa_leases_freed_total", "Leases taken back from workers that died", ["service"])

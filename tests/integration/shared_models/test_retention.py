@@ -14,7 +14,7 @@ from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.retention import BATCH, Removal, Retention, of_every_service
 from shared_models.settings import ServiceSettings
-from shared_models.telemetry import DEAD_LETTERS, DEPTH, OLDEST_AGE
+from shared_models.telemetry import DEAD_LETTERS, DEPTH, DUE_AGE, OLDEST_AGE
 from shared_models.worker import Worker
 
 from tests.support.waiting import eventually
@@ -194,6 +194,34 @@ async def test_the_gauges_tell_depth_age_and_dead_letters_of_each_queue(database
     assert 3600 <= value(OLDEST_AGE, "agent-service.events") < 3700
     assert value(DEAD_LETTERS, "agent-service.refused") == 1
     assert (value(DEPTH, "agent-service.runs"), value(OLDEST_AGE, "agent-service.runs")) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("lane", "row", "waits"),
+    [
+        (None, "key = null, run_at = now() - interval '90 seconds'", True),
+        (None, "key = null, run_at = now() + interval '90 seconds'", False),
+        (None, "key = null, run_at = now() - interval '90 seconds', leased_by = 'w'", False),
+        (None, "key = null, run_at = now() - interval '90 seconds', dead_at = now()", False),
+        ("run_at = now() - interval '90 seconds'", "run_at = now() - interval '1 day'", True),
+        ("run_at = now() - interval '90 seconds', leased_by = 'w'", "run_at = now() - interval '1 day'", False),
+        ("run_at = now() + interval '90 seconds'", "run_at = now() - interval '1 day'", False),
+    ],
+)
+async def test_only_what_could_run_now_asks_for_more_replicas(
+    database: Database, lane: str | None, row: str, waits: bool
+) -> None:
+    """A lane (one session) works on one row at a time: those behind it do not wait for a worker."""
+    if lane:
+        await database.execute(
+            "insert into lanes (queue, key, pending, next_seq) values ('agent-service.runs', 'k', 1, 2)"
+        )
+        await database.execute(f"update lanes set {lane}")
+    await database.execute("insert into work_items (queue, key, payload) values ('agent-service.runs', 'k', '{}')")
+    await database.execute(f"update work_items set {row}")
+    await queue_states.refresh_gauges(database, SERVICE, ["agent-service.runs"])
+    assert (90 <= value(DUE_AGE, "agent-service.runs") < 600) is waits
+    assert waits or value(DUE_AGE, "agent-service.runs") == 0
 
 
 def value(gauge: Gauge, queue: str) -> float:
