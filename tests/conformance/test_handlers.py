@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+import httpx
 import integration_dispatcher.handlers
 import pytest
 from integration_dispatcher.domain.addresses import AddressPolicy
@@ -22,12 +23,13 @@ from integration_dispatcher.handlers.base import (
     Message,
 )
 from pydantic import ValidationError
+from shared_models.database import Database
 from shared_models.enums import DELIVERY_INTEGRATIONS, IntegrationType, RequestStatus
 from shared_models.errors import InvalidRequest
 from shared_models.ids import new_id
-from shared_models.schemas import ErrorInfo, Metadata
+from shared_models.schemas import AgentResponse, ErrorInfo, Metadata
 
-from tests.support.dispatcher import ended
+from tests.support.dispatcher import ended, settings
 from tests.support.hostile_server import Behaviour, HostileServer, cut_off, fine, gigabyte, hostile_server, silent
 
 ENDS = [status for status in RequestStatus if status.is_end]
@@ -50,8 +52,11 @@ class Outside:
         self.effects[message.id] = message.body
 
     def handlers(self) -> Handlers:
-        http = GuardedHttp(LOCAL, no_lookup, timeout_s=0.5)
-        return all_handlers(Edges(http, self.keep, public_url="https://it.customer.com", is_local=True))
+        return all_handlers(self.edges(GuardedHttp(LOCAL, no_lookup, timeout_s=0.5)))
+
+    def edges(self, guarded_http: GuardedHttp) -> Edges:
+        given = settings("postgresql://nobody@127.0.0.1:1/none", public_url="https://it.customer.com")
+        return Edges(given, Database.of(given), httpx.AsyncClient(), guarded_http, self.keep)
 
     def given(self, integration: IntegrationType) -> Metadata:
         """What a person would send as `config` to point the integration here."""
@@ -106,7 +111,7 @@ def test_no_handler_imports_another() -> None:
 def test_every_end_has_parts_that_hold_its_words(handler: IntegrationHandler, status: RequestStatus) -> None:
     error = ErrorInfo(code="x", message="The tool did not answer.")
     answer = ended(new_id(), None, status=status, error=None if status is RequestStatus.COMPLETED else error)
-    parts = handler.parts(answer)
+    parts = handler.parts(answer, {})
     assert parts
     assert all(parts)
     text = "Your laptop ships on Monday." if status is RequestStatus.COMPLETED else error.message
@@ -117,7 +122,7 @@ def test_every_end_has_parts_that_hold_its_words(handler: IntegrationHandler, st
 def test_parts_are_pure(handler: IntegrationHandler, content: str) -> None:
     answer = ended(new_id(), None, content=content)
     before = answer.model_dump_json()
-    assert handler.parts(answer) == handler.parts(answer)
+    assert handler.parts(answer, {}) == handler.parts(answer, {})
     assert answer.model_dump_json() == before
 
 
@@ -145,10 +150,14 @@ def test_a_target_is_short_stable_and_one_for_each_person_and_address(
     handler: IntegrationHandler, integration: IntegrationType, outside: Outside
 ) -> None:
     shown = handler.settle(outside.given(integration), None, NOW).shown
-    ana, ben = new_id(), new_id()
-    assert handler.target(ana, shown) == handler.target(ana, shown)
-    assert handler.target(ana, shown) != handler.target(ben, shown)
-    assert 0 < len(handler.target(ana, shown)) <= 200
+    ana, ben = ended(new_id(), None), ended(new_id(), None)
+
+    def target(answer: AgentResponse) -> str:
+        return handler.target(answer, answer.person.user_id, shown)
+
+    assert target(ana) == target(ana)
+    assert target(ana) != target(ben)
+    assert 0 < len(target(ana)) <= 200
 
 
 def test_defaults_and_schedule_are_sensible(handler: IntegrationHandler) -> None:
@@ -162,7 +171,7 @@ async def test_a_message_is_delivered_and_delivering_it_twice_shows_the_same_id(
     handler: IntegrationHandler, integration: IntegrationType, outside: Outside
 ) -> None:
     config = config_of(handler, outside.given(integration))
-    [body, *_] = handler.parts(ended(new_id(), None))
+    [body, *_] = handler.parts(ended(new_id(), None), {})
     message = message_of(body)
     first = await handler.deliver(message, config)
     second = await handler.deliver(message, config)
@@ -188,7 +197,7 @@ async def test_an_other_side_that_misbehaves_is_a_delay_and_nothing_else(
 async def test_an_address_of_the_private_network_is_final(integration: IntegrationType, outside: Outside) -> None:
     config = config_of(outside.handlers()[integration], outside.given(integration))
     strict = GuardedHttp(AddressPolicy(https_only=False), no_lookup)
-    handler = all_handlers(Edges(strict, outside.keep))[integration]
+    handler = all_handlers(outside.edges(strict))[integration]
     with pytest.raises(DeliveryRejected) if calls_outside(integration) else nullcontext():
         await handler.deliver(message_of("{}"), config)
     assert outside.server.connections == 0

@@ -113,6 +113,7 @@ async def started(
             settings,
             database,
             worker,
+            client,
             GuardedHttp(settings.address_policy, lookup, timeout_s=settings.webhook_timeout_s),
             event_sink(client, settings, tokens),
             EventAccess(settings, tokens, client, ServiceName.REQUEST_MANAGER),
@@ -140,6 +141,7 @@ def build(
     settings: Settings,
     database: Database,
     worker: Worker,
+    http: httpx.AsyncClient,
     guarded_http: GuardedHttp,
     sink: EventSinkClient,
     access: EventAccess,
@@ -156,7 +158,7 @@ def build(
     async def give_up(item: WorkItem, reason: str) -> None:
         await processor.give_up(item, reason)
 
-    edges = Edges(guarded_http, keep_test_message, public_url=settings.public_url, is_local=settings.is_local)
+    edges = Edges(settings, database, http, guarded_http, keep_test_message)
     layers = Layers(all_handlers(edges), settings.integration_defaults, Vault(settings.keys))
     concurrency = settings.delivery_concurrency
     queues = Queues(

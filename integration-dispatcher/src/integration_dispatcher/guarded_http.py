@@ -30,7 +30,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """`words`: the beginning of the body; empty for a 2xx, whose body is not read."""
+    """`words`: the beginning of the body; empty for a 2xx, whose body is read only when it was asked for."""
 
     status: int
     words: bytes = b""
@@ -101,12 +101,12 @@ class GuardedHttp:
         self._timeout_s = timeout_s
         self._tls = tls or ssl.create_default_context()
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, reads_body: bool = False) -> Reply:
         """Send, and return what came back, whatever its status. Raises AddressRefused, NoAnswer."""
         endpoint = self.policy.check_url(url)
         try:
             async with asyncio.timeout(self._timeout_s), self._session(endpoint.host) as session:
-                return await _exchange(session, url, body, headers)
+                return await _exchange(session, url, body, headers, reads_body=reads_body)
         except TimeoutError as exc:
             raise NoAnswer(f"No answer within {self._timeout_s:g} seconds.") from exc
         except aiohttp.ClientConnectorDNSError as exc:
@@ -148,11 +148,13 @@ class GuardedHttp:
         )
 
 
-async def _exchange(session: aiohttp.ClientSession, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+async def _exchange(
+    session: aiohttp.ClientSession, url: str, body: bytes, headers: Mapping[str, str], *, reads_body: bool
+) -> Reply:
     sent = {"accept-encoding": "identity", **headers}
     async with session.post(url, data=body, headers=sent, allow_redirects=False) as reply:
         is_taken = 200 <= reply.status < 300
-        words = b"" if is_taken else await _beginning(reply)
+        words = await _beginning(reply) if reads_body or not is_taken else b""
         reply.close()
         return Reply(reply.status, words, reply.headers.get("retry-after", ""))
 

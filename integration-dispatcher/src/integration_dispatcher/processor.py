@@ -111,8 +111,9 @@ class DeliveryProcessor:
         self, answer: AgentResponse, integration: IntegrationType, rank: int, stored: configs.Stored
     ) -> list[PlannedRow]:
         handler = self._layers.handlers[integration]
-        target = handler.target(answer.person.user_id, stored.user.config if stored.user else {})
-        bodies = [part.replace("\x00", "") for part in handler.parts(answer)]
+        config = stored.user.config if stored.user else {}
+        target = handler.target(answer, answer.person.user_id, config)
+        bodies = [part.replace("\x00", "") for part in handler.parts(answer, config)]
         delivery_id, expires_after_s = new_id(), handler.schedule.expires_after_s
         return [
             PlannedRow(

@@ -23,6 +23,7 @@ from integration_dispatcher.handlers.base import (
     DeliveryDelayed,
     DeliveryRejected,
     IntegrationHandler,
+    IntegrationPaused,
     Message,
 )
 from integration_dispatcher.layers import Layers
@@ -31,6 +32,7 @@ from integration_dispatcher.store.deliveries import Ended, InVain, Outcome, Take
 from integration_dispatcher.vault import CannotDecrypt
 
 LANE_HOLD_S = 60.0
+PAUSED_FOR_S = 60.0
 INSIST_TIMES = 60
 INSIST_EVERY_S = 0.5
 EXPIRED = "It could not be delivered in time."
@@ -80,6 +82,9 @@ class Sender:
         except DeliveryDelayed as exc:
             self._count(taken, "delayed")
             return await self._after_failure(taken, exc, item, workers)
+        except IntegrationPaused as exc:
+            self._count(taken, "paused")
+            raise RetryLater(safe_words(exc.reason), after_s=PAUSED_FOR_S, counted=False) from exc
         await fault("dispatcher.sent_before_commit", taken.delivery_id)
         self._count(taken, "delivered")
         outcome, provider_id = Outcome(result.code), safe_words(result.provider_id)
@@ -164,4 +169,6 @@ def _message(taken: Taken) -> Message:
         user_id=taken.user_id,
         body=taken.body,
         sent_at=datetime.now(UTC),
+        target=taken.target,
+        attempt=taken.number,
     )

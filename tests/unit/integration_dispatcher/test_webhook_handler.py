@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from integration_dispatcher.domain.addresses import AddressPolicy
 from integration_dispatcher.guarded_http import GuardedHttp, Reply
-from integration_dispatcher.handlers.base import DeliveryDelayed, DeliveryRejected, Message
+from integration_dispatcher.handlers.base import DeliveryDelayed, DeliveryRejected
 from integration_dispatcher.handlers.webhook import (
     MAX_BODY_BYTES,
     Secret,
+    Signed,
     WebhookConfig,
     WebhookIntegrationHandler,
+    has_echoed,
     new_secret,
     read_reply,
     seconds,
@@ -39,15 +41,14 @@ async def nowhere(host: str) -> list[str]:
 HANDLER = WebhookIntegrationHandler(GuardedHttp(AddressPolicy(), nowhere), public_url="https://it.customer.com/")
 
 
-def message(body: str, sent_at: datetime) -> Message:
-    delivery_id = new_id()
-    return Message(str(delivery_id), delivery_id, 1, new_id(), new_id(), body, sent_at)
+def message(body: str, sent_at: datetime) -> Signed:
+    return Signed(str(new_id()), body, sent_at)
 
 
 @given(st.text(), st.integers(1, 3))
 def test_every_secret_of_a_rotation_verifies_by_the_standards_own_library(content: str, count: int) -> None:
     secrets = [Secret(value=new_secret()) for _ in range(count)]
-    [body] = HANDLER.parts(ended(new_id(), None, content=content))
+    [body] = HANDLER.parts(ended(new_id(), None, content=content), {})
     sent = message(body, datetime.now(UTC))
     headers = signed_headers(sent, WebhookConfig(url=URL, secrets=secrets))
     for secret in secrets:
@@ -73,7 +74,7 @@ def test_an_old_secret_signs_for_a_day_and_no_longer() -> None:
 @pytest.mark.parametrize("status", [status for status in RequestStatus if status.is_end])
 def test_the_body_is_the_result_of_the_request(status: RequestStatus) -> None:
     answer = ended(new_id(), None, status=status)
-    [body] = HANDLER.parts(answer)
+    [body] = HANDLER.parts(answer, {})
     parsed = orjson.loads(body)
     assert set(parsed) == {"type", "timestamp", "data"}
     result = RequestResult.model_validate(parsed["data"])
@@ -85,7 +86,7 @@ def test_the_body_is_the_result_of_the_request(status: RequestStatus) -> None:
 @given(st.integers(0, 65_536), st.sampled_from(["x", "€", "\U0001f600", '"', "\x01"]))
 def test_no_body_is_larger_than_twenty_kilobytes(length: int, character: str) -> None:
     answer = ended(new_id(), None, content=character * length)
-    [body] = HANDLER.parts(answer)
+    [body] = HANDLER.parts(answer, {})
     assert len(body.encode()) <= MAX_BODY_BYTES
     data = orjson.loads(body)["data"]
     is_whole = data["response"] is not None
@@ -196,9 +197,25 @@ def test_a_weak_or_malformed_secret_is_refused_and_not_repeated(secret: str) -> 
 
 
 def test_a_target_names_the_origin_but_not_the_path_that_may_be_secret() -> None:
-    ana, ben = new_id(), new_id()
-    target = HANDLER.target(ana, {"url": "https://hooks.customer.com/T0/secret-path"})
+    answer, ana, ben = ended(new_id(), None), new_id(), new_id()
+    target = HANDLER.target(answer, ana, {"url": "https://hooks.customer.com/T0/secret-path"})
     assert target.startswith("https://hooks.customer.com#")
     assert "secret" not in target
-    assert HANDLER.target(ana, {"url": "https://hooks.customer.com/T0/other"}) != target
-    assert HANDLER.target(ben, {"url": "https://hooks.customer.com/T0/secret-path"}) != target
+    assert HANDLER.target(answer, ana, {"url": "https://hooks.customer.com/T0/other"}) != target
+    assert HANDLER.target(answer, ben, {"url": "https://hooks.customer.com/T0/secret-path"}) != target
+
+
+@pytest.mark.parametrize(
+    ("body", "is_proof"),
+    [
+        (b'{"challenge": "abc"}', True),
+        (b'{"type": "webhook.verify", "data": {"challenge": "abc"}}', False),
+        (b'{"challenge": "abd"}', False),
+        (b'["abc"]', False),
+        (b"abc", False),
+        (b"", False),
+        (b"\xff", False),
+    ],
+)
+def test_only_a_receiver_that_has_read_the_challenge_proves_itself(body: bytes, is_proof: bool) -> None:
+    assert has_echoed(body, "abc") is is_proof

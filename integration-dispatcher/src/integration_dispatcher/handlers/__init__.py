@@ -10,7 +10,9 @@ type Handlers = dict[IntegrationType, IntegrationHandler]
 
 
 def all_handlers(edges: Edges) -> Handlers:
+    """Those that are set up. One that needs settings is added only when they are there, and imported only then."""
+    settings = edges.settings
     return {
-        IntegrationType.WEBHOOK: WebhookIntegrationHandler(edges.guarded_http, public_url=edges.public_url),
-        IntegrationType.TEST: TestIntegrationHandler(edges.keep_test_message, enabled=edges.is_local),
+        IntegrationType.WEBHOOK: WebhookIntegrationHandler(edges.guarded_http, public_url=settings.public_url),
+        IntegrationType.TEST: TestIntegrationHandler(edges.keep_test_message, enabled=settings.is_local),
     }

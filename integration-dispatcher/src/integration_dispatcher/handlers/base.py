@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+import httpx
 from pydantic import BaseModel, ConfigDict
+from shared_models.database import Database
 from shared_models.schemas import AgentResponse, Metadata
 
 from integration_dispatcher.domain.schedule import Schedule
 from integration_dispatcher.domain.selection import Defaults
 from integration_dispatcher.guarded_http import GuardedHttp
+from integration_dispatcher.settings import Settings
 
 
 class IntegrationConfig(BaseModel):
@@ -22,7 +25,9 @@ class IntegrationConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Message:
-    """One part on its way. `id` is stable over all tries, so that a receiver can recognise a repetition."""
+    """One part on its way. `id` is stable over all tries, so that a receiver can recognise a repetition.
+
+    `attempt` counts from 1: above, an earlier try may have arrived. `target` and `body` are those the handler planned."""
 
     id: str
     delivery_id: UUID
@@ -30,6 +35,22 @@ class Message:
     request_id: UUID
     user_id: UUID
     body: str
+    sent_at: datetime
+    target: str = ""
+    attempt: int = 1
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A short text about the integration itself: the code that proves an address. `challenge` is for receivers that are
+    programs: one that echoes it has proven the same."""
+
+    id: str
+    user_id: UUID
+    subject: str
+    text: str
+    code: str
+    challenge: str
     sent_at: datetime
 
 
@@ -74,6 +95,17 @@ class DeliveryRejected(Exception):
         self.disables = disables
 
 
+class IntegrationPaused(Exception):
+    """The account at the provider is refused (a revoked token, a wrong password): no message can leave until an operator has
+    seen to it. Deliveries wait without counting attempts, until `probe` succeeds. `words`: what the provider said."""
+
+    def __init__(self, reason: str, *, code: int | None = None, words: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+        self.words = words
+
+
 class IntegrationHandler(Protocol):
     """One integration. `config_type` reads the stored settings; `defaults` and `schedule` hold where nobody sets others."""
 
@@ -87,26 +119,42 @@ class IntegrationHandler(Protocol):
     def schedule(self) -> Schedule: ...
 
     def is_set_up(self, config: Metadata) -> bool:
-        """True when the shown part of the settings says where to deliver."""
+        """True when it is known where to deliver: by the shown part of the person's settings, or without any."""
 
     def settle(self, given: Metadata, known: IntegrationConfig | None, now: datetime) -> Settled:
         """The settings after a person's change; `known`: those before. Raises InvalidRequest."""
 
-    def target(self, user_id: UUID, config: Metadata) -> str:
-        """Where it goes, as a short text without secrets. Messages to one target leave in order."""
+    def address(self, config: Metadata) -> str:
+        """What the person must prove to be theirs before it is used, in its one spelling; empty: nothing to prove."""
 
-    def parts(self, answer: AgentResponse) -> list[str]:
-        """The message as this integration sends it, one text per part. Pure."""
+    def target(self, answer: AgentResponse, user_id: UUID, config: Metadata) -> str:
+        """Where it goes, as a short text without secrets. Messages to one target leave in order.
+
+        `answer.delivery` with mode `origin`: back to `answer.delivery.context`, else to the person's own address."""
+
+    def parts(self, answer: AgentResponse, config: Metadata) -> list[str]:
+        """The message as this integration sends it, one text per part, which only `deliver` reads. Pure."""
 
     async def deliver(self, message: Message, config: IntegrationConfig) -> Delivered:
-        """Send one part. Raises DeliveryDelayed, DeliveryRejected."""
+        """Send one part. Raises DeliveryDelayed, DeliveryRejected, IntegrationPaused."""
+
+    async def notify(self, notice: Notice, config: IntegrationConfig) -> bool:
+        """Send a notice to the address of `config` now; True: the receiver has proven itself by echoing the challenge.
+
+        Raises DeliveryDelayed, DeliveryRejected, IntegrationPaused."""
+
+    async def probe(self) -> None:
+        """Ask the provider, cheaply and without a message, whether the account works. Raises DeliveryDelayed, IntegrationPaused."""
 
 
 @dataclass(frozen=True)
 class Edges:
-    """What handlers are built from. `keep_test_message(message)` writes into the test inbox."""
+    """What handlers are built from. `http` calls the providers that the settings name, `guarded_http` what people name.
 
+    `keep_test_message(message)` writes into the test inbox."""
+
+    settings: Settings
+    database: Database
+    http: httpx.AsyncClient
     guarded_http: GuardedHttp
     keep_test_message: Callable[[Message], Awaitable[None]]
-    public_url: str = ""
-    is_local: bool = False

@@ -11,7 +11,7 @@ from shared_models.schemas import AgentResponse, Metadata
 from integration_dispatcher.domain.schedule import Schedule
 from integration_dispatcher.domain.selection import Defaults
 from integration_dispatcher.domain.templates import words
-from integration_dispatcher.handlers.base import Delivered, IntegrationConfig, Message, Settled
+from integration_dispatcher.handlers.base import Delivered, IntegrationConfig, Message, Notice, Settled
 
 
 class TestConfig(IntegrationConfig):
@@ -42,12 +42,21 @@ class TestIntegrationHandler:
             raise InvalidRequest("config: the test integration has no settings") from exc
         return Settled()
 
-    def target(self, user_id: UUID, config: Metadata) -> str:
+    def address(self, config: Metadata) -> str:
+        return ""
+
+    def target(self, answer: AgentResponse, user_id: UUID, config: Metadata) -> str:
         return str(user_id)
 
-    def parts(self, answer: AgentResponse) -> list[str]:
+    def parts(self, answer: AgentResponse, config: Metadata) -> list[str]:
         return [words(answer)]
 
     async def deliver(self, message: Message, config: IntegrationConfig) -> Delivered:
         await self._keep(message)
         return Delivered(provider_id=message.id)
+
+    async def notify(self, notice: Notice, config: IntegrationConfig) -> bool:
+        return True
+
+    async def probe(self) -> None:
+        """The inbox is a table of ours."""

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -29,9 +30,11 @@ from integration_dispatcher.handlers.base import (
     DeliveryRejected,
     IntegrationConfig,
     Message,
+    Notice,
     Settled,
 )
 
+VERIFY_TYPE = "webhook.verify"
 MESSAGE_TYPE = EventType.RESPONSE_READY.removeprefix(TYPE_PREFIX)
 MAX_BODY_BYTES = 20_000
 SECRET_PREFIX = "whsec_"  # noqa: S105  # the marker of the format, no secret
@@ -111,14 +114,17 @@ class WebhookIntegrationHandler:
         except AddressRefused as exc:
             raise InvalidRequest(f"config.url: {exc}") from exc
 
-    def target(self, user_id: UUID, config: Metadata) -> str:
+    def address(self, config: Metadata) -> str:
+        return str(config.get("url", ""))
+
+    def target(self, answer: AgentResponse, user_id: UUID, config: Metadata) -> str:
         """The origin and a short hash of person and URL: the path may itself be a secret."""
         url = str(config.get("url", ""))
         parts = urlsplit(url)
         digest = hashlib.sha256(f"{user_id} {url}".encode()).hexdigest()[:16]
         return f"{parts.scheme}://{parts.netloc[:150]}#{digest}"
 
-    def parts(self, answer: AgentResponse) -> list[str]:
+    def parts(self, answer: AgentResponse, config: Metadata) -> list[str]:
         """One JSON body. An answer that makes it larger than 20 kB is left out: the receiver follows `result_url`."""
         result = result_of(answer)
         body = self._body(result)
@@ -134,13 +140,30 @@ class WebhookIntegrationHandler:
 
     async def deliver(self, message: Message, config: IntegrationConfig) -> Delivered:
         assert isinstance(config, WebhookConfig)
+        reply = await self._post(config, Signed(message.id, message.body, message.sent_at))
+        return read_reply(reply, message.sent_at)
+
+    async def notify(self, notice: Notice, config: IntegrationConfig) -> bool:
+        """A signed `webhook.verify` event: a receiver proves itself at once by answering with its `challenge`."""
+        assert isinstance(config, WebhookConfig)
+        data = {"challenge": notice.challenge, "code": notice.code, "text": notice.text}
+        event = {"type": VERIFY_TYPE, "timestamp": notice.sent_at.isoformat(), "data": data}
+        signed = Signed(notice.id, orjson.dumps(event).decode(), notice.sent_at)
+        reply = await self._post(config, signed, reads_body=True)
+        read_reply(reply, notice.sent_at)
+        return has_echoed(reply.words, notice.challenge)
+
+    async def probe(self) -> None:
+        """Every receiver is another one: there is no account."""
+
+    async def _post(self, config: WebhookConfig, signed: "Signed", *, reads_body: bool = False) -> Reply:
+        headers = signed_headers(signed, config)
         try:
-            reply = await self._http.post(config.url, message.body.encode(), signed_headers(message, config))
+            return await self._http.post(config.url, signed.body.encode(), headers, reads_body=reads_body)
         except AddressRefused as exc:
             raise DeliveryRejected(str(exc)) from exc
         except NoAnswer as exc:
             raise DeliveryDelayed(str(exc)) from exc
-        return read_reply(reply, message.sent_at)
 
 
 def result_of(answer: AgentResponse) -> RequestResult:
@@ -162,7 +185,25 @@ def result_of(answer: AgentResponse) -> RequestResult:
     )
 
 
-def signed_headers(message: Message, config: WebhookConfig) -> dict[str, str]:
+@dataclass(frozen=True)
+class Signed:
+    """What one POST carries."""
+
+    id: str
+    body: str
+    sent_at: datetime
+
+
+def has_echoed(body: bytes, challenge: str) -> bool:
+    """True for a JSON object with the challenge at its top. A server that only returns what it got does not pass."""
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(said, dict) and said.get("challenge") == challenge
+
+
+def signed_headers(message: Signed, config: WebhookConfig) -> dict[str, str]:
     """The id is the same on every try, the time is that of this one; while secrets change, each signs."""
     valid = [each for each in config.secrets if is_valid(each, message.sent_at)]
     signatures = [Webhook(each.value).sign(message.id, message.sent_at, message.body) for each in valid]

@@ -19,6 +19,11 @@ from integration_dispatcher.store.delivery_statements import (
 )
 from integration_dispatcher.store.names import EVENTS
 
+TAKEN_COLUMNS = (
+    *("part", "request_id", "user_id", "integration", "target", "body", "failures", "verdict", "number"),
+    *("left_s", "early_s"),
+)
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -29,6 +34,7 @@ class Taken:
     request_id: UUID
     user_id: UUID
     integration: str
+    target: str
     body: str
     failures: int
     verdict: str
@@ -101,12 +107,7 @@ async def take_up(db: Database, delivery_id: UUID) -> Taken | None:
         return None
     return Taken(
         delivery_id=row["id"],
-        **{
-            name: row[name]
-            for name in ("part", "request_id", "user_id", "integration", "body", "failures", "verdict", "number")
-        },
-        left_s=row["left_s"],
-        early_s=row["early_s"],
+        **{name: row[name] for name in TAKEN_COLUMNS},
         stored=stored_of(row),
     )
 
@@ -172,7 +173,7 @@ def _ended(row: asyncpg.Record | None) -> Ended:
 async def warm(db: Database) -> None:
     """Each statement of a delivery once, with nothing to do."""
     nobody, nothing = UUID(int=0), Outcome()
-    taken = Taken(nobody, 1, nobody, nobody, "", "", 0, "", 0, 0.0, 0.0, Stored())
+    taken = Taken(nobody, 1, nobody, nobody, "", "", "", 0, "", 0, 0.0, 0.0, Stored())
     item, workers = WorkItem(0, "", None, "", {}), Workers("", None)
     await take_up(db, nobody)
     await delivered(db, taken, nothing, "", item, workers)

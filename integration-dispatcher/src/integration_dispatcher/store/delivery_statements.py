@@ -31,7 +31,7 @@ with picked as (
   on conflict do nothing
   returning number
 )
-select j.id, j.part, j.request_id, j.user_id, j.integration, j.body, j.failures, j.verdict,
+select j.id, j.part, j.request_id, j.user_id, j.integration, j.target, j.body, j.failures, j.verdict,
        coalesce((select number from attempt), 0) as number,
        extract(epoch from j.expires_at - now())::float8 as left_s,
        coalesce(extract(epoch from j.next_attempt_at - now()), 0)::float8 as early_s,
@@ -48,7 +48,7 @@ attempt as (
 )"""
 
 FIRST_OPEN = f"""
-select id as delivery_id, part, request_id, user_id, integration, body, failures from delivery_logs
+select id as delivery_id, part, request_id, user_id, integration, target, body, failures from delivery_logs
 where id = $1 and status in {OPEN} order by part limit 1
 """
 
