@@ -23,6 +23,7 @@ from tests.load.cluster import sql
 WORK = REPOSITORY / ".local" / "chaos"
 DRAINED_WITHIN_S = 600.0  # a broker's exponential back-off waits as long as the outage was
 CLIENT_ENDS_WITHIN_S = 240.0
+SILENT = "dispatcher.inbound."  # nobody writes from Slack or by mail here
 OPEN = """
 select (select count(*) from request_logs where ended_at is null)
      + (select count(*) from work_items where dead_at is null)
@@ -72,6 +73,10 @@ def people_of(stack: Stack, *, talkers: int, owners: int) -> tuple[list[ChaosPer
     return people[:talkers], people[talkers:]
 
 
+def is_of_broker(point: str) -> bool:
+    return point.startswith("local_broker.")
+
+
 def start_client(stack: Stack, job: ClientJob) -> subprocess.Popen[bytes]:
     log = (stack.folder / "logs" / "client.txt").open("ab")
     command = [sys.executable, "-m", "tests.chaos.client"]
@@ -99,7 +104,7 @@ def storm(stack: Stack, seed: int, size: Size) -> Result:
     )
     client = start_client(stack, job)
     has_broker = BROKER in stack.slots
-    points = [point for point in POINTS if has_broker or not point.startswith("local_broker.")]
+    points = [point for point in POINTS if not point.startswith(SILENT) and (has_broker or not is_of_broker(point))]
     monkey = Monkey(stack, seed, points, knobs=size.knobs if has_broker else {})
     give_up_at = time.monotonic() + size.most_s
 

@@ -8,7 +8,8 @@ from uuid import UUID
 import httpx
 from fastapi import FastAPI
 from shared_clients.events import SINK_RETRIES, EventSinkClient, event_sink
-from shared_clients.http import create_http
+from shared_clients.http import ServiceClient, create_http
+from shared_clients.request_manager import RequestManagerClient
 from shared_models import queue_states
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
@@ -37,14 +38,18 @@ from integration_dispatcher.dead_letters import DispatcherBox
 from integration_dispatcher.guarded_http import GuardedHttp, SystemLookup
 from integration_dispatcher.handlers import all_handlers
 from integration_dispatcher.handlers.base import Edges, Message
+from integration_dispatcher.inbound.base import InboundEdges
+from integration_dispatcher.inbound.inbox import Inbox
+from integration_dispatcher.inbound.people import People
+from integration_dispatcher.inbound.processors import all_processors
 from integration_dispatcher.layers import Layers
 from integration_dispatcher.parts import Parts
 from integration_dispatcher.processor import DeliveryProcessor, Queues
 from integration_dispatcher.routes.deliveries import deliveries_router, history_router
 from integration_dispatcher.routes.integrations import defaults_router, user_integrations_router
 from integration_dispatcher.settings import Settings
-from integration_dispatcher.store import configs, dead_deliveries, deliveries, history, plans, retention
-from integration_dispatcher.store.names import DELIVERIES, EVENTS
+from integration_dispatcher.store import configs, dead_deliveries, deliveries, history, inbound, plans, retention
+from integration_dispatcher.store.names import DELIVERIES, EVENTS, INBOUND
 from integration_dispatcher.vault import Vault
 
 NOBODY = UUID(int=0)
@@ -116,15 +121,18 @@ async def started(
             client,
             GuardedHttp(settings.address_policy, lookup, timeout_s=settings.webhook_timeout_s),
             event_sink(client, settings, tokens),
+            manager_client(client, settings, tokens),
             EventAccess(settings, tokens, client, ServiceName.REQUEST_MANAGER),
         )
         stack.push_async_callback(parts.queues.notifier.close)
         await warm(database)
         parts.queues.deliveries.start()
         parts.queues.events.start()
+        parts.inbox.queue.start()
         parts.refused.start()
         stack.push_async_callback(parts.refused.stop)
         stack.push_async_callback(parts.queues.events.stop)
+        stack.push_async_callback(parts.inbox.queue.stop, finish_within_s=FINISH_WITHIN_S)
         stack.push_async_callback(parts.queues.deliveries.stop, finish_within_s=FINISH_WITHIN_S)
         listener = listen(settings, parts)
         listener.start()
@@ -144,6 +152,7 @@ def build(
     http: httpx.AsyncClient,
     guarded_http: GuardedHttp,
     sink: EventSinkClient,
+    manager: RequestManagerClient,
     access: EventAccess,
 ) -> Parts:
     async def keep_test_message(message: Message) -> None:
@@ -171,6 +180,8 @@ def build(
         notifier=Notifier(database),
         worker_id=worker.id,
     )
+    processors = all_processors(InboundEdges(database, manager, People(manager)))
+    inbox = Inbox(database, worker.id, queues.notifier, processors)
     fallback_after_s = settings.delivery_fallback_after_s
     processor = DeliveryProcessor(database, layers, queues, sink, fallback_after_s=fallback_after_s)
     endpoint = EventEndpoint(ServiceName.INTEGRATION_DISPATCHER, database, access, processor.take_event)
@@ -178,12 +189,19 @@ def build(
     items = WorkItemBox(
         database,
         ServiceName.INTEGRATION_DISPATCHER,
-        waker((queues.deliveries, queues.events, refused), queues.notifier),
+        waker((queues.deliveries, queues.events, inbox.queue, refused), queues.notifier),
         letters=dead_deliveries.LETTERS,
         hidden=[DELIVERIES],
     )
     box = DispatcherBox(items, processor)
-    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box, refused)
+    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box, refused, inbox)
+
+
+def manager_client(http: httpx.AsyncClient, settings: Settings, tokens: ServiceTokens) -> RequestManagerClient:
+    def token() -> str:
+        return tokens.make(ServiceName.REQUEST_MANAGER)
+
+    return RequestManagerClient(ServiceClient(http, settings.request_manager_url, token))
 
 
 async def warm(database: Database) -> None:
@@ -191,10 +209,13 @@ async def warm(database: Database) -> None:
     await configs.for_user(database, NOBODY)
     await plans.warm(database)
     await deliveries.warm(database)
+    await inbound.warm(database)
 
 
 def listen(settings: Settings, parts: Parts) -> Listener:
-    queues = {queue.name: queue for queue in (parts.queues.deliveries, parts.queues.events, parts.refused)}
+    queues = {
+        queue.name: queue for queue in (parts.queues.deliveries, parts.queues.events, parts.inbox.queue, parts.refused)
+    }
 
     def on_notify(_channel: str, payload: str) -> None:
         if payload in queues:
@@ -212,7 +233,7 @@ async def refresh_gauges(app: FastAPI) -> None:
     """What the operators' port shows: the queues; failed deliveries count as dead letters of theirs."""
     if hasattr(app.state, "parts"):
         parts: Parts = app.state.parts
-        names = [DELIVERIES, EVENTS, parts.refused.name]
+        names = [DELIVERIES, EVENTS, INBOUND, parts.refused.name]
         await queue_states.refresh_gauges(parts.database, ServiceName.INTEGRATION_DISPATCHER, names)
         DEAD_LETTERS.labels(DELIVERIES).set(await dead_deliveries.count(parts.database))
 
@@ -222,6 +243,7 @@ async def sweep_for_ever(parts: Parts, every_s: float) -> None:
         await asyncio.sleep(every_s)
         try:
             await parts.processor.sweep()
+            await parts.inbox.sweep()
         except Unavailable:
             log.warning("sweep_failed", cause="Unavailable")
         except Exception:

@@ -9,6 +9,7 @@ from shared_models.work_queue import WorkQueue
 
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
+from integration_dispatcher.inbound.inbox import Inbox
 from integration_dispatcher.processor import DeliveryProcessor, Queues
 
 
@@ -21,6 +22,7 @@ class Parts:
     event_endpoint: EventEndpoint
     dead_letters: DispatcherBox
     refused: WorkQueue
+    inbox: Inbox
 
 
 async def parts_of(request: Request) -> Parts:

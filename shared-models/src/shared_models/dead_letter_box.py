@@ -30,7 +30,7 @@ FACTS = (
 )
 
 KIND = f"""
-case when split_part(queue, '.', 2) in ('requests', 'runs', 'ends') then '{DeadLetterKind.REQUEST}'
+case when split_part(queue, '.', 2) in ('requests', 'runs', 'ends', 'inbound') then '{DeadLetterKind.REQUEST}'
      when split_part(queue, '.', 2) = 'deliveries' then '{DeadLetterKind.DELIVERY}'
      when queue = 'request-manager.dead-events' and payload -> 'event' ->> 'type' = '{EventType.REQUEST_CREATED}'
        then '{DeadLetterKind.REQUEST}'

@@ -26,6 +26,7 @@ QUEUES = [
     intake.EVENTS,
     names.DELIVERIES,
     names.EVENTS,
+    names.INBOUND,
     *map(refused_queue, SERVICES),
 ]
 METRICS = [

@@ -2,6 +2,7 @@
 
 DELIVERIES = "integration-dispatcher.deliveries"
 EVENTS = "integration-dispatcher.events"
+INBOUND = "integration-dispatcher.inbound"
 OPEN = "('pending', 'retrying')"
 
 

@@ -1,6 +1,7 @@
-"""What the dispatcher removes after its time: deliveries with their tries and content, test messages, then the plans' rows.
+"""What the dispatcher removes after its time: deliveries with their tries and content, test messages, what came in, then rows.
 
-A plan's row without content still stops a late `response.ready` from being delivered again."""
+A plan's row without content still stops a late `response.ready` from being delivered again, that of an inbound event a
+repetition of the provider."""
 
 from shared_models.enums import ServiceName
 from shared_models.retention import BATCH, FIRST_ID, OLDER, Removal, of_every_service
@@ -42,11 +43,31 @@ with old as (
 select count(*) from gone
 """
 
+INBOUND_CONTENT = f"""
+with old as (
+  select id from inbound_events where purged_at is null and received_at < {OLDER} and state <> 'received'
+  order by received_at limit {BATCH} for update skip locked
+), emptied as (
+  update inbound_events e set payload = '{{}}', purged_at = now() from old where e.id = old.id returning 1
+)
+select count(*) from emptied
+"""
+
+INBOUND_EVENTS = f"""
+with old as (
+  select id from inbound_events where purged_at is not null and received_at < {OLDER}
+  order by received_at limit {BATCH} for update skip locked
+), gone as (delete from inbound_events e using old where e.id = old.id returning 1)
+select count(*) from gone
+"""
+
 
 def removals(settings: ServiceSettings) -> list[Removal]:
     return [
         Removal("deliveries", DELIVERIES, settings.content_retention_days),
         Removal("test_messages", TEST_MESSAGES, settings.content_retention_days),
+        Removal("inbound_content", INBOUND_CONTENT, settings.content_retention_days),
         Removal("delivery_plans", PLANS, settings.record_retention_days),
+        Removal("inbound_events", INBOUND_EVENTS, settings.record_retention_days),
         *of_every_service(ServiceName.INTEGRATION_DISPATCHER, settings),
     ]

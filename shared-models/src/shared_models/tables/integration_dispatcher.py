@@ -1,4 +1,4 @@
-"""Tables of integration-dispatcher, their only writer: integration settings, plans, deliveries and their attempts."""
+"""Tables of integration-dispatcher, their only writer: integration settings, what came in, plans, deliveries, their attempts."""
 
 from datetime import datetime
 from typing import Any
@@ -166,3 +166,33 @@ class ReceivedTestMessage(Base):
     received_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
 
     __table_args__ = (Index(None, "user_id", "delivery_id"),)
+
+
+class InboundEvent(Base):
+    """One thing that a provider has brought. Written by integration-dispatcher, before the provider is told that it was taken.
+
+    `provider` names its processor, `dedupe_key` (made of the provider's ids) makes repetitions one row, `conversation` is
+    what it belongs to there. `state`: received, then forwarded, answered, ignored or failed; `reason`: why, for the last two.
+    `purged_at`: its content was removed; the row still stops a repetition."""
+
+    __tablename__ = "inbound_events"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    provider: Mapped[str] = mapped_column(Text)
+    dedupe_key: Mapped[str] = mapped_column(Text, unique=True)
+    conversation: Mapped[str] = mapped_column(Text)
+    payload: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(Text, server_default=text("'received'"))
+    reason: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
+    user_id: Mapped[UUID | None] = mapped_column(Uuid)
+    request_id: Mapped[UUID | None] = mapped_column(Uuid)
+    received_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+    ended_at: Mapped[datetime | None] = mapped_column(timestamp())
+    purged_at: Mapped[datetime | None] = mapped_column(timestamp())
+
+    __table_args__ = (
+        Index("ix_inbound_events_conversation", "conversation", postgresql_where=text("request_id is not null")),
+        Index("ix_inbound_events_request", "request_id", postgresql_where=text("request_id is not null")),
+        Index("ix_inbound_events_unpurged", "received_at", postgresql_where=text("purged_at is null")),
+        Index("ix_inbound_events_purged", "received_at", postgresql_where=text("purged_at is not null")),
+    )

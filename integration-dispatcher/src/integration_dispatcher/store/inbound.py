@@ -1,0 +1,161 @@
+"""Inbound events: one row and one row of work for each thing that a provider brings, and what came of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from shared_models.database import Database
+from shared_models.ids import new_id
+from shared_models.work_item import WorkItem
+from shared_models.work_statements import complete, enqueue
+
+from integration_dispatcher.store.names import INBOUND
+
+RECORD = f"""
+with new as (
+  insert into inbound_events (id, provider, dedupe_key, conversation, payload) values ($1, $2, $3, $4, $5)
+  on conflict (dedupe_key) do nothing
+  returning id
+), source as (
+  select '{INBOUND}' as queue, $4::text as key, $6::bigint as seq, $3::text as ref,
+         jsonb_build_object('inbound_id', id, 'integration', $2::text, 'trace', $7::text) as payload, $8::text as worker
+  from new
+), {enqueue("item", "source")}
+select item.id, item.key, item.claim, item.leased_by, source.ref, source.payload from item cross join source
+"""
+
+READ = """
+select id, provider, dedupe_key, conversation, payload, state, user_id, request_id, purged_at is not null as is_purged
+from inbound_events where id = $1
+"""
+
+# What is ignored is none of our business: its content is not kept.
+END = f"""
+with ended as (
+  update inbound_events
+  set state = $2, reason = $3, user_id = $4, request_id = $5, ended_at = now(),
+      payload = case when $2 = 'ignored' then '{{}}'::jsonb else payload end
+  where id = $1
+), {complete("done", item="$6", claim="$7", worker="$8")}
+select coalesce((select pending from done_lane), 0)
+"""
+
+# A dead row may have no living process that knows of it, so its person's notice is queued by what the tables say.
+GIVE_UP = f"""
+with dead as (
+  select e.id, e.provider, left(coalesce(w.last_error, ''), 300) as reason
+  from work_items w join inbound_events e on e.id = (w.payload ->> 'inbound_id')::uuid
+  where w.queue = '{INBOUND}' and w.dead_at is not null and not w.payload ? 'notice' and e.state = 'received'
+  order by w.id limit 100
+), failed as (
+  update inbound_events e set state = 'failed', reason = dead.reason, ended_at = now()
+  from dead where e.id = dead.id and e.state = 'received'
+  returning e.id, e.provider
+), source as (
+  select '{INBOUND}' as queue, null::text as key, null::bigint as seq, 'notice:' || id as ref,
+         jsonb_build_object('inbound_id', id, 'integration', provider, 'notice', true, 'trace', '') as payload,
+         null::text as worker
+  from failed
+), {enqueue("item", "source")}
+select count(*) from item
+"""
+
+TAKES_PART = "select exists (select from inbound_events where conversation = $1 and request_id is not null)"
+OF_REQUEST = "select id, provider, conversation, payload from inbound_events where request_id = $1 limit 1"
+
+
+@dataclass(frozen=True)
+class NewInbound:
+    """What a provider brings. `dedupe_key`: the same for every repetition, and begins with the provider.
+
+    Events of one `conversation` are worked on one after the other, by `order` if it is given (a rising number), else as
+    they came. `payload`: JSON, what its processor needs and no more."""
+
+    provider: str
+    dedupe_key: str
+    conversation: str
+    payload: dict[str, Any]
+    order: int | None = None
+
+
+@dataclass(frozen=True)
+class InboundEvent:
+    """A stored one. `state`: received, forwarded, answered, ignored, failed."""
+
+    id: UUID
+    provider: str
+    dedupe_key: str
+    conversation: str
+    payload: dict[str, Any]
+    state: str = "received"
+    user_id: UUID | None = None
+    request_id: UUID | None = None
+    is_purged: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What came of an event: forwarded (then `request_id` is set), answered on the spot, or ignored for a `reason`."""
+
+    state: str
+    reason: str = ""
+    user_id: UUID | None = None
+    request_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """`is_new` False: it had been recorded before. `own`: its work, when it is leased to the given worker."""
+
+    is_new: bool
+    own: WorkItem | None = field(default=None)
+
+
+async def record(db: Database, new: NewInbound, *, worker: str | None, trace: str) -> Recorded:
+    """Write the event and its row of work in one statement, once for each dedupe key."""
+    row = await db.fetchrow(
+        RECORD, new_id(), new.provider, new.dedupe_key, new.conversation, new.payload, new.order, trace, worker
+    )
+    if row is None:
+        return Recorded(is_new=False)
+    if row["leased_by"] is None:
+        return Recorded(is_new=True)
+    item = WorkItem(row["id"], INBOUND, row["key"], row["ref"], row["payload"], claim=row["claim"])
+    return Recorded(is_new=True, own=item)
+
+
+async def read(db: Database, event_id: UUID) -> InboundEvent | None:
+    row = await db.fetchrow(READ, event_id)
+    return InboundEvent(**dict(row)) if row is not None else None
+
+
+async def end(db: Database, event_id: UUID, ended: Ended, item: WorkItem, worker_id: str) -> int:
+    """Write down what came of it and complete its row of work. Returns how many rows are left in the lane."""
+    pending = await db.fetchval(
+        END, event_id, ended.state, ended.reason, ended.user_id, ended.request_id, item.id, item.claim, worker_id
+    )
+    return pending if isinstance(pending, int) else 0
+
+
+async def give_up(db: Database) -> int:
+    """Mark what is dead as failed and queue the notice to its person. Returns how many."""
+    count = await db.fetchval(GIVE_UP)
+    return count if isinstance(count, int) else 0
+
+
+async def takes_part(db: Database, conversation: str) -> bool:
+    """True when something of this conversation has become a request."""
+    return bool(await db.fetchval(TAKES_PART, conversation))
+
+
+async def of_request(db: Database, request_id: UUID) -> InboundEvent | None:
+    """The event that has become this request."""
+    row = await db.fetchrow(OF_REQUEST, request_id)
+    return InboundEvent(row["id"], row["provider"], "", row["conversation"], row["payload"]) if row else None
+
+
+async def warm(db: Database) -> None:
+    """The statements before an acknowledgement and behind it once, with nothing to do."""
+    nobody = UUID(int=0)
+    await read(db, nobody)
+    await end(db, nobody, Ended("ignored"), WorkItem(0, "", None, "", {}), "")
