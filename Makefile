@@ -20,6 +20,10 @@ export UV_PYTHON := $(firstword $(PYENV_3_12) $(PYENV_3_13))
 endif
 endif
 
+# Compiled modules are kept, also where the surroundings say no (images of containers often do): without them every program
+# of the stack compiles itself anew at each start, which is half of the time until all are ready.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help up reset test check fmt bench chaos lock manifests sync
 
 help: ## Show this list
