@@ -12,7 +12,13 @@ type Handlers = dict[IntegrationType, IntegrationHandler]
 def all_handlers(edges: Edges) -> Handlers:
     """Those that are set up. One that needs settings is added only when they are there, and imported only then."""
     settings = edges.settings
-    return {
+    handlers: Handlers = {
         IntegrationType.WEBHOOK: WebhookIntegrationHandler(edges.guarded_http, public_url=settings.public_url),
         IntegrationType.TEST: TestIntegrationHandler(edges.keep_test_message, enabled=settings.is_local),
     }
+    if settings.has_slack:
+        # Imported here: the Markdown parser and Slack's rules cost a process nothing that has no Slack.
+        from integration_dispatcher.handlers.slack import slack_handler
+
+        handlers[IntegrationType.SLACK] = slack_handler(edges)
+    return handlers

@@ -61,12 +61,20 @@ with old as (
 select count(*) from gone
 """
 
+SEND_WINDOWS = f"""
+with old as (
+  select name from send_windows where free_at < {OLDER} order by free_at limit {BATCH} for update skip locked
+), gone as (delete from send_windows w using old where w.name = old.name returning 1)
+select count(*) from gone
+"""
+
 
 def removals(settings: ServiceSettings) -> list[Removal]:
     return [
         Removal("deliveries", DELIVERIES, settings.content_retention_days),
         Removal("test_messages", TEST_MESSAGES, settings.content_retention_days),
         Removal("inbound_content", INBOUND_CONTENT, settings.content_retention_days),
+        Removal("send_windows", SEND_WINDOWS, settings.content_retention_days),
         Removal("delivery_plans", PLANS, settings.record_retention_days),
         Removal("inbound_events", INBOUND_EVENTS, settings.record_retention_days),
         *of_every_service(ServiceName.INTEGRATION_DISPATCHER, settings),

@@ -196,3 +196,16 @@ class InboundEvent(Base):
         Index("ix_inbound_events_unpurged", "received_at", postgresql_where=text("purged_at is null")),
         Index("ix_inbound_events_purged", "received_at", postgresql_where=text("purged_at is not null")),
     )
+
+
+class SendWindow(Base):
+    """When a provider may be called next. Written by integration-dispatcher.
+
+    `name`: a method of the provider that it has closed for a while, or a conversation that takes one message at a time."""
+
+    __tablename__ = "send_windows"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    free_at: Mapped[datetime] = mapped_column(timestamp())
+
+    __table_args__ = (Index("ix_send_windows_free_at", "free_at"),)
