@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -48,11 +48,12 @@ FOR_TESTS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """`settings` are server settings by name; `port` None takes a free one."""
+    """`settings` are server settings by name; `port` None takes a free one, `password` empty makes one."""
 
     port: int | None = None
     settings: tuple[tuple[str, str], ...] = ()
     programs: Path | None = None
+    password: str = field(default="", repr=False)
 
 
 class PostgresCluster:
@@ -155,7 +156,7 @@ class PostgresCluster:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         self._give_away(unfinished)
-        password = secrets.token_urlsafe(24)
+        password = self._options.password or secrets.token_urlsafe(24)
         write_private(self.folder / "password", password)
         file_for_initdb = self.folder / "password.initdb"
         write_private(file_for_initdb, password)

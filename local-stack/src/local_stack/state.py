@@ -27,6 +27,7 @@ class Secrets:
     identity_public_key: str
     secrets_key: str = field(repr=False)
     servicenow_api_key: str = field(repr=False)
+    database_password: str = field(repr=False)
 
     @classmethod
     def generate(cls) -> "Secrets":
@@ -37,6 +38,7 @@ class Secrets:
             identity_public_key=_base64(key.public_key().public_bytes_raw()),
             secrets_key=_base64(secrets.token_bytes(32)),
             servicenow_api_key=secrets.token_urlsafe(24),
+            database_password=secrets.token_urlsafe(24),
         )
 
 

@@ -3,6 +3,7 @@
 The environment (settings.py) names the database, the key of the services' tokens and the subscribers' addresses."""
 
 import argparse
+import os
 import socket
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import uvicorn
 from pydantic import ValidationError
 from shared_models import faults
 from shared_models.logging import configure_logging
+from shared_models.settings import SECRETS_DIR
 
 from local_stack.broker.app import create_app
 from local_stack.broker.settings import BrokerSettings
@@ -23,7 +25,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--port", type=int, default=8085, help="0 takes a free one")
     options = parser.parse_args(arguments)
     try:
-        settings = BrokerSettings()
+        settings = BrokerSettings(_secrets_dir=os.environ.get(SECRETS_DIR))
         configure_logging("local-broker", level=settings.log_level, log_format=settings.log_format)
         faults.arm(Path(settings.faults_dir) if settings.faults_dir else None)
         app = create_app(settings)

@@ -3,11 +3,13 @@
 The key that callers must send comes from SERVICENOW_STANDIN_API_KEY; see settings.py for the other ways to sign in."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
+from shared_models.settings import SECRETS_DIR
 
 from local_stack.servicenow.app import Standin, create_app
 from local_stack.servicenow.settings import StandinSettings
@@ -20,7 +22,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--state-dir", type=Path, required=True, help="tickets, people and the log of calls")
     options = parser.parse_args(arguments)
     try:
-        standin = Standin(options.state_dir, StandinSettings())
+        standin = Standin(options.state_dir, StandinSettings(_secrets_dir=os.environ.get(SECRETS_DIR)))
     except ValidationError as exc:
         print("; ".join(error["msg"] for error in exc.errors()), file=sys.stderr)
         return 2
