@@ -11,6 +11,7 @@ from shared_clients.events import SINK_RETRIES, EventSinkClient, event_sink
 from shared_clients.http import ServiceClient, create_http
 from shared_clients.request_manager import RequestManagerClient
 from shared_models import queue_states
+from shared_models.api import UserView
 from shared_models.database import Database, Listener
 from shared_models.dead_letter_box import WorkItemBox, waker
 from shared_models.dead_letter_routes import dead_letter_router
@@ -26,7 +27,7 @@ from shared_models.pause import Pause
 from shared_models.retention import Retention
 from shared_models.schema_version import is_current
 from shared_models.telemetry import DEAD_LETTERS
-from shared_models.tokens import ServiceTokens
+from shared_models.tokens import Acting, ServiceTokens
 from shared_models.web import create_app as create_service_app
 from shared_models.web import service_caller
 from shared_models.work_item import Completed, RetryPolicy, WorkItem
@@ -121,7 +122,7 @@ async def started(
             client,
             GuardedHttp(settings.address_policy, lookup, timeout_s=settings.webhook_timeout_s),
             event_sink(client, settings, tokens),
-            manager_client(client, settings, tokens),
+            tokens,
             EventAccess(settings, tokens, client, ServiceName.REQUEST_MANAGER),
         )
         stack.push_async_callback(parts.queues.notifier.close)
@@ -152,7 +153,7 @@ def build(
     http: httpx.AsyncClient,
     guarded_http: GuardedHttp,
     sink: EventSinkClient,
-    manager: RequestManagerClient,
+    tokens: ServiceTokens,
     access: EventAccess,
 ) -> Parts:
     async def keep_test_message(message: Message) -> None:
@@ -180,7 +181,12 @@ def build(
         notifier=Notifier(database),
         worker_id=worker.id,
     )
-    processors = all_processors(InboundEdges(database, manager, People(manager)))
+
+    def as_person(person: UserView) -> RequestManagerClient:
+        return manager_client(http, settings, tokens, Acting(person.user_id, person.email, person.name))
+
+    manager = manager_client(http, settings, tokens)
+    processors = all_processors(InboundEdges(settings, database, http, manager, People(manager), as_person))
     inbox = Inbox(database, worker.id, queues.notifier, processors)
     fallback_after_s = settings.delivery_fallback_after_s
     processor = DeliveryProcessor(database, layers, queues, sink, fallback_after_s=fallback_after_s)
@@ -197,9 +203,11 @@ def build(
     return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box, refused, inbox)
 
 
-def manager_client(http: httpx.AsyncClient, settings: Settings, tokens: ServiceTokens) -> RequestManagerClient:
+def manager_client(
+    http: httpx.AsyncClient, settings: Settings, tokens: ServiceTokens, acting: Acting | None = None
+) -> RequestManagerClient:
     def token() -> str:
-        return tokens.make(ServiceName.REQUEST_MANAGER)
+        return tokens.make(ServiceName.REQUEST_MANAGER, acting)
 
     return RequestManagerClient(ServiceClient(http, settings.request_manager_url, token))
 

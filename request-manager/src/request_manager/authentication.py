@@ -12,7 +12,7 @@ import jwt
 from shared_models.api import UserView
 from shared_models.batching import Batcher
 from shared_models.database import Database
-from shared_models.enums import CallerKind
+from shared_models.enums import CallerKind, ServiceName
 from shared_models.errors import NotAllowed, NotAuthenticated
 from shared_models.jwks import JwksCache, verified_claims
 from shared_models.logging import get_logger
@@ -20,13 +20,15 @@ from shared_models.schemas import Person
 from shared_models.tokens import LEEWAY_S, InvalidToken, ServiceTokens
 
 from request_manager.domain.api_keys import looks_like_api_key, split_api_key
-from request_manager.domain.callers import Caller, person_caller
+from request_manager.domain.callers import TOOL_SCOPES, Caller, person_caller
 from request_manager.domain.sign_in import SignInRules, read_profile
 from request_manager.store import people
 
 REMEMBERED_S = 30.0
 MAX_REMEMBERED = 10_000
 MAX_TOKEN_LENGTH = 16_384
+# A press of a button in Slack is that of a person whom the dispatcher has verified: it may read and ask as they, no more.
+ACT_FOR_PEOPLE = frozenset({ServiceName.INTEGRATION_DISPATCHER})
 
 log = get_logger(__name__)
 
@@ -121,9 +123,13 @@ class Authenticator:
 
     def _by_service_token(self, token: str) -> _Remembered:
         verified = self._tokens.verify(token)
-        caller = Caller(
-            CallerKind.SERVICE, f"service:{verified.service.value}", service=verified.service, acts_for=None
-        )
+        caller_id = f"service:{verified.service.value}"
+        if verified.acting is not None and verified.service in ACT_FOR_PEOPLE:
+            acting = verified.acting
+            person = Person(user_id=acting.user_id, email=acting.email, name=acting.name)
+            caller = Caller(CallerKind.PERSON, caller_id, TOOL_SCOPES, person)
+        else:
+            caller = Caller(CallerKind.SERVICE, caller_id, service=verified.service, acts_for=None)
         # ServiceTokens remembers for itself, and knows when the token ends.
         return _Remembered(caller, 0.0)
 

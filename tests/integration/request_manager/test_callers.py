@@ -9,7 +9,7 @@ import httpx
 import jwt
 import pytest
 from shared_models.enums import Role, ServiceName
-from shared_models.tokens import ServiceTokens
+from shared_models.tokens import Acting, ServiceTokens
 
 from tests.support.oidc import OidcIssuer, SigningKey
 from tests.support.request_manager import TOKEN_KEY, Replica, Someone, Stage, service_headers, stage
@@ -259,3 +259,28 @@ async def test_only_the_dispatcher_sends_slack_and_mail(stage: Stage, replica: R
     other_audience = ServiceTokens(TOKEN_KEY, ServiceName.INTEGRATION_DISPATCHER).make(ServiceName.AGENT_SERVICE)
     headers = {"authorization": f"Bearer {other_audience}"}
     assert (await replica.client.post("/api/v1/requests/email", json=body, headers=headers)).status_code == 401
+
+
+def acting(someone: Someone, service: ServiceName = ServiceName.INTEGRATION_DISPATCHER) -> dict[str, str]:
+    """The token of a service that does something for a person, who may have any role."""
+    person = Acting(someone.user_id, someone.email, roles=tuple(Role))
+    return {"authorization": f"Bearer {ServiceTokens(TOKEN_KEY, service).make(ServiceName.REQUEST_MANAGER, person)}"}
+
+
+async def test_the_dispatcher_acts_for_a_person_within_what_a_message_may_do(database_url: str) -> None:
+    async with stage(database_url) as made, made.replica() as replica:
+        ana, ben = await made.person("ana"), await made.person("ben")
+        hers, his = [(await replica.post(each))["request_id"] for each in (ana, ben)]
+
+        async def call(method: str, path: str, headers: dict[str, str], **given: Any) -> int:
+            return (await replica.client.request(method, path, headers=headers, **given)).status_code
+
+        listed = await replica.client.get("/api/v1/requests", headers=acting(ana))
+        assert [item["request_id"] for item in listed.json()["items"]] == [hers]
+        rating = {"rating": "up"}
+        assert await call("POST", f"/api/v1/requests/{hers}/feedback", acting(ana), json=rating) == 200
+        assert await call("POST", f"/api/v1/requests/{his}/feedback", acting(ana), json=rating) == 404
+        assert await call("GET", f"/api/v1/requests/{his}/result", acting(ana)) == 404
+        assert await call("GET", "/api/v1/api-keys", acting(ana)) == 403
+        assert await call("GET", "/api/v1/dead-letters", acting(ana)) == 403
+        assert await call("GET", "/api/v1/requests", acting(ana, ServiceName.AGENT_SERVICE)) == 403

@@ -1,12 +1,16 @@
 """What every kind of inbound event's processor is, and what it is built from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import httpx
 from shared_clients.request_manager import RequestManagerClient
+from shared_models.api import UserView
 from shared_models.database import Database
 
 from integration_dispatcher.inbound.people import People
+from integration_dispatcher.settings import Settings
 from integration_dispatcher.store.inbound import Ended, InboundEvent
 
 
@@ -24,8 +28,13 @@ class InboundProcessor(Protocol):
 
 @dataclass(frozen=True)
 class InboundEdges:
-    """What processors are built from."""
+    """What processors are built from. `http` calls the providers that the settings name.
 
+    `as_person` makes a client of request-manager that acts for a person whom a provider's id has shown to be there."""
+
+    settings: Settings
     database: Database
+    http: httpx.AsyncClient
     manager: RequestManagerClient
     people: People
+    as_person: Callable[[UserView], RequestManagerClient]
