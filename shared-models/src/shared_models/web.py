@@ -264,6 +264,7 @@ async def serve(
         "date_header": False,
         "loop": "uvloop",
         "http": "httptools",
+        "ws": "none",  # no service speaks it, and its library takes memory
         "timeout_graceful_shutdown": 10,
         "timeout_keep_alive": 75,
         "backlog": 2048,

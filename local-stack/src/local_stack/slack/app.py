@@ -1,0 +1,114 @@
+"""The program: Slack's Web API, its sockets and response URLs, the workspace in the browser, and the control of tests."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+
+from fastapi import APIRouter, FastAPI, Request, WebSocket
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from local_stack.slack import web_api
+from local_stack.slack.errors import Refused
+from local_stack.slack.faults import Fault, FaultLayer
+from local_stack.slack.records import Json
+from local_stack.slack.standin import Standin
+
+
+def create_app(standin: Standin) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        keeping = asyncio.create_task(standin.keep())
+        yield
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeping
+        await standin.close()
+
+    app = FastAPI(title="Slack stand-in", openapi_url=None, lifespan=lifespan)
+    app.include_router(_slack_routes(standin))
+    app.include_router(_other_routes(standin))
+    if standin.settings.control_token.get_secret_value():
+        app.include_router(_control_routes(standin))
+    app.add_middleware(FaultLayer, faults=standin.faults, limits=standin.limits)
+    return app
+
+
+def _slack_routes(standin: Standin) -> APIRouter:
+    router = APIRouter()
+
+    @router.api_route("/api/{method}", methods=["GET", "POST"])
+    async def call(method: str, request: Request) -> Response:
+        return await web_api.answer(standin, method, request)
+
+    @router.post("/respond/{key}")
+    async def respond(key: str, request: Request) -> Response:
+        try:
+            standin.responses.use(key, await request.json())
+        except Refused as refused:
+            return JSONResponse(refused.body(), 404 if refused.code.endswith("_url") else 400)
+        except ValueError:
+            return JSONResponse({"ok": False, "error": "invalid_payload"}, 400)
+        return PlainTextResponse("ok")
+
+    @router.websocket("/link")
+    async def link(socket: WebSocket) -> None:
+        await standin.sockets.serve(socket)
+
+    return router
+
+
+def _other_routes(standin: Standin) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/livez")
+    async def livez() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @router.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        return {"status": "ready"}
+
+    return router
+
+
+def _control_routes(standin: Standin) -> APIRouter:
+    """For tests of other processes; each call needs the control token."""
+    router = APIRouter(prefix="/_standin")
+    token = standin.settings.control_token.get_secret_value()
+
+    def may_control(request: Request) -> bool:
+        return hmac.compare_digest(request.headers.get("x-control-token", "").encode(), token.encode())
+
+    @router.post("/faults", status_code=204)
+    async def script(fault: Fault, request: Request) -> Response:
+        if not may_control(request):
+            return Response(status_code=404)
+        standin.faults.add(fault)
+        return Response(status_code=204)
+
+    @router.delete("/faults", status_code=204)
+    async def clear(request: Request) -> Response:
+        if not may_control(request):
+            return Response(status_code=404)
+        standin.faults.clear()
+        return Response(status_code=204)
+
+    @router.get("/report")
+    async def read(request: Request) -> Response:
+        return JSONResponse(report(standin)) if may_control(request) else Response(status_code=404)
+
+    return router
+
+
+def report(standin: Standin) -> Json:
+    """What happened so far: calls, tries to reach the app, and every breach of Slack's rules."""
+    sent = [{name: value for name, value in asdict(each).items() if name != "body"} for each in standin.sender.sent]
+    return {
+        "calls": [asdict(each) for each in standin.calls],
+        "sent": sent,
+        "violations": standin.limits.violations,
+        "pings": standin.workspace.pings,
+        "truncated": standin.workspace.truncated,
+    }
