@@ -52,7 +52,7 @@ from request_manager.strategy import CommunicationStrategy, DirectHttpStrategy, 
 from request_manager.streams import RequestStreams
 from request_manager.turns import Turns
 from request_manager.waiting import ENDED_CHANNEL, Waiting
-from request_manager.warm_up import warm_up
+from request_manager.warm_up import connect_to_neighbour, warm_up
 
 NAME = ServiceName.REQUEST_MANAGER
 HANDOVER_CAP_S = 30.0
@@ -224,6 +224,8 @@ async def start(stack: AsyncExitStack, app: FastAPI, parts: Parts, worker: Worke
     removal.start()
     stack.push_async_callback(removal.stop)
     await warm_up(app, parts)
+    greeting = asyncio.create_task(connect_to_neighbour(parts), name="connect to agent-service")
+    stack.push_async_callback(_cancelled, greeting)
 
 
 def create_listener(parts: Parts) -> Listener:

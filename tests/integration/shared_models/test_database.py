@@ -35,3 +35,36 @@ async def test_a_connection_that_breaks_in_the_middle_of_an_answer_is_an_outage(
             await database._run(broken)
     finally:
         await database.close()
+
+
+async def test_a_step_runs_once_on_every_connection_of_the_pool(database_url: str) -> None:
+    pids: list[object] = []
+
+    async def note(each: Database) -> None:
+        async with each.transaction() as tx:
+            pids.append(await tx.fetchval("select pg_backend_pid()"))
+        assert await each.fetchval("select pg_backend_pid()") in pids
+
+    database = Database(database_url, pool_size=4)
+    await database.open()
+    try:
+        await database.on_each_connection(note)
+        assert len(set(pids)) == len(pids) == 4
+        assert await database.fetchval("select pg_backend_pid()") in pids
+    finally:
+        await database.close()
+
+
+async def test_a_statement_keeps_its_plan_whatever_it_was_called_with(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    await database.open()
+    try:
+        for number in range(3):
+            await database.fetchval("select count(*) from pg_class where oid = any($1::oid[])", [number])
+        plans = await database.fetchrow(
+            "select generic_plans, custom_plans from pg_prepared_statements where statement like '%pg_class where oid%'"
+        )
+        assert plans is not None
+        assert tuple(plans) == (3, 0)
+    finally:
+        await database.close()
