@@ -23,6 +23,7 @@ POLL_S = 0.05
 # What a developer's own environment may hold must not reach a stack under test.
 FOREIGN = (
     *("DATABASE_URL", "PGHOST", "PGSERVICE", "LLAMA_STACK_URL", "LLAMA_STACK_MODEL", "LLM_URL", "LLM_MODEL"),
+    *("SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN", "SLACK_API_URL"),
     *("EVENTING_ENABLED", "BROKER_URL", "K_SINK", "CI"),
 )
 

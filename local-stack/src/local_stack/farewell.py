@@ -21,6 +21,7 @@ def farewell(wiring: Wiring, access: Access, *, ready_s: float) -> str:
         "integration-dispatcher": f"http://127.0.0.1:{wiring.ports.integration_dispatcher}",
         "model": f"{wiring.model.model} at {wiring.model.url}",
         "messages": _way(wiring),
+        **{each.name: f"{each.url} (open it in a browser)" for each in wiring.integrations()},
         "ServiceNow stand-in": f"http://127.0.0.1:{wiring.ports.servicenow}",
         "logs": str(wiring.state_dir / "logs"),
         "token": f"{access.token} ({employee().name}; an operator's is in {wiring.state_dir / 'env'})",

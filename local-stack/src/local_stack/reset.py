@@ -9,7 +9,7 @@ from local_stack.screen import Screen
 from local_stack.state import RunFile, take_run_lock
 
 # Named one by one, so that a wrong --state-dir cannot cost a person their own files.
-STATE = ("env", "secrets.json", "run.json", "run.lock", "logs", "postgres", "servicenow", "model-server")
+STATE = ("env", "secrets.json", "run.json", "run.lock", "logs", "postgres", "servicenow", "slack", "model-server")
 INSTALLED = ("ogx", "llama-stack", "tools", "uv", "uv.log")
 
 

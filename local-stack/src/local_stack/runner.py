@@ -21,6 +21,7 @@ from local_stack.processes import last_lines
 from local_stack.programs import Child, Program, output_of, run_once
 from local_stack.screen import Screen
 from local_stack.settings import UpSettings, inherited_environment
+from local_stack.stand_ins import StandIns
 from local_stack.state import RunFile, load_secrets, take_run_lock
 from local_stack.stopping import StopRequested, StopSignals
 from local_stack.wiring import Ports, Wiring, check_ports, choose_broker, choose_model
@@ -106,7 +107,9 @@ class Runner:
         self._screen.end_steps()
         durable = [*wiring.services(), *([wiring.local_broker()] if wiring.has_own_broker else [])]
         self._killable = frozenset(program.name for program in durable)
-        self._screen.line(farewell(wiring, access, ready_s=self._seconds()))
+        ready_s = self._seconds()
+        self._launch_integrations(wiring)
+        self._screen.line(farewell(wiring, access, ready_s=ready_s))
 
     def _prepare(self) -> Wiring:
         """What can be found wrong before anything is started. The URL of an embedded database is not known yet."""
@@ -116,8 +119,9 @@ class Runner:
         if url:
             self._check_database(url)
         broker = choose_broker(self._settings, ports)
-        wiring = Wiring(ports, load_secrets(self._folder), model, self._folder, url or "", broker)
-        is_used = {"ogx": self._has_model_server(wiring), "broker": wiring.has_own_broker}
+        stand_ins = StandIns.of(self._settings)
+        wiring = Wiring(ports, load_secrets(self._folder), model, self._folder, url or "", broker, stand_ins)
+        is_used = {"ogx": self._has_model_server(wiring), "broker": wiring.has_own_broker, "slack": stand_ins.slack}
         check_ports(ports, unused=[name for name, used in is_used.items() if not used])
         return wiring
 
@@ -168,6 +172,13 @@ class Runner:
         self._starting.append(child)
         self._run_file.add(child.record)
         return child
+
+    def _launch_integrations(self, wiring: Wiring) -> None:
+        """Last and without waiting: the product is ready without them, and they are there before a person has read on."""
+        for program in wiring.integrations():
+            child = Child(program, self._log(program.name))
+            self._children.append(child)
+            self._run_file.add(child.record)
 
     def _start_again(self, child: Child) -> Child:
         """A service or broker that somebody has killed, to see that nothing is lost by it. What ends by itself ends the stack."""

@@ -33,6 +33,8 @@ class UpSettings(BaseSettings):
     llm_model: str = ""
     llm_api_key: SecretStr = SecretStr("")
 
+    slack_bot_token: SecretStr = Field(default=SecretStr(""), description="a real workspace instead of the stand-in")
+
     eventing_enabled: bool = False
     broker_url: str = Field(default="", description="with eventing: this broker instead of the local one")
 
@@ -43,6 +45,7 @@ class UpSettings(BaseSettings):
     broker_port: int = Field(default=8085, gt=0, le=65535)
     demo_rules_port: int = Field(default=8086, gt=0, le=65535)
     servicenow_port: int = Field(default=8087, gt=0, le=65535)
+    slack_port: int = Field(default=8088, gt=0, le=65535)
     ogx_port: int = Field(default=8321, gt=0, le=65535)
     postgres_port: int = Field(default=0, ge=0, le=65535)
 

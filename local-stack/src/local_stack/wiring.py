@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from local_stack.problems import LaunchProblem
 from local_stack.programs import Program
 from local_stack.servicenow.catalogue import shipped_catalogue
 from local_stack.settings import METRICS_OFFSET, REPOSITORY, UpSettings, inherited_environment
+from local_stack.stand_ins import StandIns
 from local_stack.state import Secrets
 
 DEMO_MODEL = "demo-rules"
@@ -34,6 +35,7 @@ class Ports:
     broker: int
     demo_rules: int
     servicenow: int
+    slack: int
     ogx: int
     request_manager_metrics: int
     agent_service_metrics: int
@@ -49,6 +51,7 @@ class Ports:
             broker=settings.broker_port,
             demo_rules=settings.demo_rules_port,
             servicenow=settings.servicenow_port,
+            slack=settings.slack_port,
             ogx=settings.ogx_port,
             request_manager_metrics=settings.request_manager_port + METRICS_OFFSET,
             agent_service_metrics=settings.agent_service_port + METRICS_OFFSET,
@@ -118,7 +121,9 @@ def choose_broker(settings: UpSettings, ports: Ports) -> BrokerChoice | None:
 
 @dataclass(frozen=True)
 class Wiring:
-    """The programs of one run. Methods build them; nothing is started here. `broker` None: direct HTTP."""
+    """The programs of one run. Methods build them; nothing is started here. `broker` None: direct HTTP.
+
+    `stand_ins`: those of the integrations' other sides that this run starts."""
 
     ports: Ports
     secrets: Secrets
@@ -126,6 +131,7 @@ class Wiring:
     state_dir: Path
     database_url: str
     broker: BrokerChoice | None = None
+    stand_ins: StandIns = field(default_factory=StandIns)
 
     def demo_rules(self) -> Program:
         """The stand-in model; also the embeddings, whatever model answers."""
@@ -192,8 +198,31 @@ class Wiring:
             "SECRETS_KEY": self.secrets.secrets_key,
             "WEBHOOK_ALLOWED_HOSTS": "localhost",  # receivers on this machine, to try webhooks out
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+            **(self._slack_app() if self.stand_ins.slack else {}),
         }
         return self._python("integration-dispatcher", "integration_dispatcher", self.ports.integration_dispatcher, env)
+
+    def slack(self) -> Program:
+        """A workspace in the browser; its app is our integration-dispatcher."""
+        env = {
+            "SLACK_STANDIN_SIGNING_SECRET": self.secrets.slack_signing_secret,
+            "SLACK_STANDIN_BOT_TOKEN": self.secrets.slack_bot_token,
+            "SLACK_STANDIN_APP_URL": f"http://127.0.0.1:{self.ports.integration_dispatcher}",
+            "SLACK_STANDIN_PUBLIC_URL": f"http://127.0.0.1:{self.ports.slack}",
+        }
+        folder = str(self.state_dir / "slack")
+        return self._python("Slack stand-in", "local_stack.slack", self.ports.slack, env, "--state-dir", folder)
+
+    def _slack_app(self) -> dict[str, str]:
+        return {
+            "SLACK_SIGNING_SECRET": self.secrets.slack_signing_secret,
+            "SLACK_BOT_TOKEN": self.secrets.slack_bot_token,
+            "SLACK_API_URL": f"http://127.0.0.1:{self.ports.slack}/api/",
+        }
+
+    def integrations(self) -> list[Program]:
+        """The other sides of the integrations that this run starts, for people to open in the browser."""
+        return [self.slack()] if self.stand_ins.slack else []
 
     def services(self) -> list[Program]:
         return [self.integration_dispatcher(), self.agent_service(), self.request_manager()]

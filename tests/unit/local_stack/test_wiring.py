@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from local_stack.access import Access
 from local_stack.farewell import farewell
 from local_stack.problems import LaunchProblem
 from local_stack.settings import UpSettings
+from local_stack.stand_ins import StandIns
 from local_stack.state import Secrets
 from local_stack.wiring import Ports, Wiring, choose_broker, choose_model
 
@@ -134,3 +135,20 @@ def test_the_curl_line_is_one_that_a_shell_understands(tmp_path: Path) -> None:
     assert "Authorization: Bearer tok_1" in words
     assert json.loads(words[-1])["content"]
     assert "tok_2" not in text
+
+
+def test_the_slack_stand_in_and_the_dispatcher_know_each_other(tmp_path: Path) -> None:
+    alone = wiring(tmp_path)
+    assert alone.integrations() == []
+    assert "SLACK_BOT_TOKEN" not in alone.integration_dispatcher().env
+    both = replace(alone, stand_ins=StandIns.of(settings()))
+    [slack], dispatcher = both.integrations(), both.integration_dispatcher()
+    assert dispatcher.env["SLACK_API_URL"] == f"{slack.url}/api/"
+    assert slack.env["SLACK_STANDIN_APP_URL"] == dispatcher.url
+    for name in ("SIGNING_SECRET", "BOT_TOKEN"):
+        assert slack.env[f"SLACK_STANDIN_{name}"] == dispatcher.env[f"SLACK_{name}"]
+    assert f"{slack.url} (open it in a browser)" in farewell(both, ACCESS, ready_s=1)
+
+
+def test_a_real_workspace_takes_the_place_of_the_stand_in(tmp_path: Path) -> None:
+    assert not StandIns.of(settings(slack_bot_token="xoxb-real")).slack

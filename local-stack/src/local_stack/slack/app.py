@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, WebSocket
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from local_stack.slack import web_api
+from local_stack.slack.browser import browser_routes, refused
 from local_stack.slack.errors import Refused
 from local_stack.slack.faults import Fault, FaultLayer
 from local_stack.slack.records import Json
@@ -29,6 +30,8 @@ def create_app(standin: Standin) -> FastAPI:
     app = FastAPI(title="Slack stand-in", openapi_url=None, lifespan=lifespan)
     app.include_router(_slack_routes(standin))
     app.include_router(_other_routes(standin))
+    app.include_router(browser_routes(standin))
+    app.add_exception_handler(Refused, refused)
     if standin.settings.control_token.get_secret_value():
         app.include_router(_control_routes(standin))
     app.add_middleware(FaultLayer, faults=standin.faults, limits=standin.limits)
@@ -46,8 +49,8 @@ def _slack_routes(standin: Standin) -> APIRouter:
     async def respond(key: str, request: Request) -> Response:
         try:
             standin.responses.use(key, await request.json())
-        except Refused as refused:
-            return JSONResponse(refused.body(), 404 if refused.code.endswith("_url") else 400)
+        except Refused as exc:
+            return JSONResponse(exc.body(), 404 if exc.code.endswith("_url") else 400)
         except ValueError:
             return JSONResponse({"ok": False, "error": "invalid_payload"}, 400)
         return PlainTextResponse("ok")

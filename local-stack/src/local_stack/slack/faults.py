@@ -78,9 +78,9 @@ class FaultLayer:
         self.limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_api = scope["type"] == "http" and scope["path"].startswith(API)
-        method = scope["path"].removeprefix(API)
-        fault = self.faults.take(method) if is_api else None
+        path = scope["path"] if scope["type"] == "http" else ""
+        method = path.removeprefix(API)
+        fault = self.faults.take(method) if path.startswith(API) else None
         if fault is None:
             await self.app(scope, receive, send)
             return

@@ -180,7 +180,7 @@ class Standin:
         """Use a button or menu of a message that this person sees. `action`: see `actions.find_action`."""
         member = self.workspace.member(who)
         channel = self.workspace.channel(where or member.id)
-        message = self._seen(member, channel, ts)
+        message = self.seen(who, where, ts)
         payload = payloads.interaction("block_actions", member) | payloads.message_action_fields(message, channel)
         payload |= {
             "actions": [action | {"action_ts": self.workspace.new_ts()}],
@@ -198,7 +198,7 @@ class Standin:
         payload["trigger_id"] = self.workspace.new_trigger(member.id)
         if ts:
             channel = self.workspace.channel(where)
-            message = self._seen(member, channel, ts)
+            message = self.seen(who, where, ts)
             fields = payloads.message_action_fields(message, channel)
             payload |= {"channel": fields["channel"], "message": message.to_api(), "message_ts": ts}
             payload["response_url"] = self.responses.new_url(member.id, channel.id, message)
@@ -216,8 +216,10 @@ class Standin:
             raise Refused("cant_update_message")
         return message
 
-    def _seen(self, member: Member, channel: Channel, ts: str) -> Message:
-        """A message of this channel, ephemeral ones of this person included."""
+    def seen(self, who: str, where: str, ts: str) -> Message:
+        """A message that this person sees, ephemeral ones included. Raises Refused."""
+        member = self.workspace.member(who)
+        channel = self.workspace.channel(where or member.id)
         for each in self.workspace.ephemeral:
             if (each.channel, each.ts, each.only_for) == (channel.id, ts, member.id):
                 return each
