@@ -11,6 +11,7 @@ from shared_models.enums import IntegrationType
 from shared_models.settings import Profile, ServiceSettings
 
 from integration_dispatcher.domain.addresses import AddressPolicy
+from integration_dispatcher.settings_email import EmailSettings
 from integration_dispatcher.settings_slack import SlackSettings
 
 KEY_BYTES = 32
@@ -27,7 +28,7 @@ class GivenDefaults(BaseModel):
     retry_delay_seconds: float | None = Field(default=None, ge=0, le=86_400)
 
 
-class Settings(SlackSettings, ServiceSettings):
+class Settings(EmailSettings, SlackSettings, ServiceSettings):
     """INTEGRATION_DEFAULTS_<TYPE>_ENABLED, _PRIORITY, _RETRY_COUNT and _RETRY_DELAY_SECONDS fill `integration_defaults`.
 
     WEBHOOK_ALLOWED_HOSTS and WEBHOOK_ALLOWED_NETWORKS (comma separated) name receivers that need not be public."""

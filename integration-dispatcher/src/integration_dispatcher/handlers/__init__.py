@@ -21,4 +21,9 @@ def all_handlers(edges: Edges) -> Handlers:
         from integration_dispatcher.handlers.slack import slack_handler
 
         handlers[IntegrationType.SLACK] = slack_handler(edges)
+    if settings.sends_mail:
+        # Imported here: templates, the Markdown parser and SMTP cost a process nothing that sends no mail.
+        from integration_dispatcher.handlers.email import email_handler
+
+        handlers[IntegrationType.EMAIL] = email_handler(edges)
     return handlers

@@ -5,7 +5,7 @@ Source: RFC 5322, RFC 2047 (headers), RFC 3834 (automatic mail), RFC 8058 (one-c
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address, HeaderRegistry, UnstructuredHeader
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import format_datetime, parseaddr
@@ -58,7 +58,7 @@ class DkimKey:
     private_key: bytes
 
 
-class _Ids(UnstructuredHeader):
+class _Ids(UnstructuredHeader, BaseHeader):
     """Message-IDs, one in a line: the standard library would write a long one as an encoded word."""
 
     def fold(self, *, policy: Policy) -> str:
@@ -66,8 +66,8 @@ class _Ids(UnstructuredHeader):
 
 
 _HEADERS = HeaderRegistry()
-for _name in ("references", "in-reply-to"):
-    _HEADERS.map_to_type(_name, _Ids)
+_HEADERS.map_to_type("references", _Ids)
+_HEADERS.map_to_type("in-reply-to", _Ids)
 POLICY = SMTP.clone(header_factory=_HEADERS)
 
 

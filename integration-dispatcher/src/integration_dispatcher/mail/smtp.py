@@ -90,7 +90,15 @@ class MailServer:
             await client.ehlo()
         if self.settings.smtp_username:
             step.name = "AUTH"
-            await client.login(self.settings.smtp_username, self.settings.smtp_password.get_secret_value())
+            await self._sign_in(client)
+
+    async def _sign_in(self, client: SMTP) -> None:
+        """PLAIN, where the server has it: `login` tries one method after the other, and asks a closed account thrice."""
+        name, password = self.settings.smtp_username, self.settings.smtp_password.get_secret_value()
+        if "plain" in client.supported_auth_methods:
+            await client.auth_plain(name, password)
+        else:
+            await client.login(name, password)
 
     async def _hand_over(self, client: SMTP, step: _Step, mail: tuple[str, str, bytes]) -> Delivered:
         sender, recipient, raw = mail
