@@ -135,6 +135,8 @@ async def started(
         stack.push_async_callback(parts.queues.events.stop)
         stack.push_async_callback(parts.inbox.queue.stop, finish_within_s=FINISH_WITHIN_S)
         stack.push_async_callback(parts.queues.deliveries.stop, finish_within_s=FINISH_WITHIN_S)
+        if settings.reads_mail:
+            await stack.enter_async_context(reading_mail(settings, database, worker.id, parts.inbox))
         listener = listen(settings, parts)
         listener.start()
         stack.push_async_callback(listener.close)
@@ -201,6 +203,19 @@ def build(
     )
     box = DispatcherBox(items, processor)
     return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box, refused, inbox)
+
+
+@asynccontextmanager
+async def reading_mail(settings: Settings, database: Database, worker_id: str, inbox: Inbox) -> AsyncIterator[None]:
+    # Imported here: reading mail costs a process nothing that has no mailbox.
+    from integration_dispatcher.mail.reader import mailbox_name, mailbox_reader
+
+    reader = mailbox_reader(settings, database, worker_id, inbox.receive)
+    reader.start(mailbox_name(settings), poll_s=settings.imap_poll_s)
+    try:
+        yield
+    finally:
+        await reader.stop()
 
 
 def manager_client(

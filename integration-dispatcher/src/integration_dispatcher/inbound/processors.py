@@ -6,5 +6,10 @@ type Processors = dict[str, InboundProcessor]
 
 
 def all_processors(edges: InboundEdges) -> Processors:
-    """By the `provider` of their events."""
-    return {}
+    """By the `provider` of their events. Those of what is not set up are not there, and not imported."""
+    processors: Processors = {}
+    if edges.settings.reads_mail:
+        from integration_dispatcher.inbound.email import email_processor
+
+        processors["email"] = email_processor(edges)
+    return processors

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from email.utils import parseaddr
 
 from shared_models.database import Database
 from shared_models.errors import Unavailable
@@ -12,6 +13,7 @@ from shared_models.telemetry import MAILS_READ
 
 from integration_dispatcher.mail.imap import Fetched, Mailbox, MailboxUnavailable
 from integration_dispatcher.mail.received import MailReader, Received
+from integration_dispatcher.settings_email import EmailSettings
 from integration_dispatcher.store import mailboxes
 from integration_dispatcher.store.inbound import NewInbound
 
@@ -30,7 +32,12 @@ class MailboxReader:
     """`receive` records an event and returns when that is committed. `open_mailbox` makes a new connection."""
 
     def __init__(
-        self, database: Database, worker_id: str, reader: MailReader, receive: Receive, open_mailbox: Callable[[], Mailbox]
+        self,
+        database: Database,
+        worker_id: str,
+        reader: MailReader,
+        receive: Receive,
+        open_mailbox: Callable[[], Mailbox],
     ) -> None:
         self._database = database
         self._worker_id = worker_id
@@ -100,7 +107,9 @@ class MailboxReader:
             log.exception("mail_unreadable", uid=fetched.uid, size_bytes=len(fetched.raw))
             received = Received(problem=UNREADABLE)
         MAILS_READ.labels("unreadable" if received.problem else "read").inc()
-        return NewInbound(PROVIDER, dedupe_key(received, fetched.raw), conversation(received), received.model_dump(mode="json"))
+        return NewInbound(
+            PROVIDER, dedupe_key(received, fetched.raw), conversation(received), received.model_dump(mode="json")
+        )
 
 
 def dedupe_key(received: Received, raw: bytes) -> str:
@@ -114,3 +123,13 @@ def dedupe_key(received: Received, raw: bytes) -> str:
 def conversation(received: Received) -> str:
     """Mails of one sender are worked on in order."""
     return f"{PROVIDER}:{received.sender}"
+
+
+def mailbox_reader(settings: EmailSettings, database: Database, worker_id: str, receive: Receive) -> MailboxReader:
+    reader = MailReader(authserv_id=settings.email_trusted_authserv_id, own_address=parseaddr(settings.smtp_from)[1])
+    return MailboxReader(database, worker_id, reader, receive, lambda: Mailbox(settings))
+
+
+def mailbox_name(settings: EmailSettings) -> str:
+    """Which mailbox this is, for the lease."""
+    return f"{settings.imap_username}@{settings.imap_host}:{settings.imap_port}/{settings.imap_folder}"

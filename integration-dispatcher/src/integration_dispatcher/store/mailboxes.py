@@ -37,7 +37,7 @@ async def give_back(db: Database, mailbox: str, worker_id: str) -> None:
 
 async def count_answer(db: Database, sender: str, dedupe_key: str, per_hour: int) -> int:
     """Count one automatic answer to a sender, once for each mail. Returns how many are left within the hour, -1: none was."""
-    async with db.begin() as tx:
+    async with db.transaction() as tx:
         await tx.execute(LOCK, sender)
         left = await tx.fetchval(COUNT_ANSWER, sender, dedupe_key, per_hour)
     return left if isinstance(left, int) else -1

@@ -68,6 +68,13 @@ with old as (
 select count(*) from gone
 """
 
+MAIL_ANSWERS = f"""
+with old as (
+  select dedupe_key from mail_answers where answered_at < {OLDER} order by answered_at limit {BATCH} for update skip locked
+), gone as (delete from mail_answers m using old where m.dedupe_key = old.dedupe_key returning 1)
+select count(*) from gone
+"""
+
 
 def removals(settings: ServiceSettings) -> list[Removal]:
     return [
@@ -75,6 +82,7 @@ def removals(settings: ServiceSettings) -> list[Removal]:
         Removal("test_messages", TEST_MESSAGES, settings.content_retention_days),
         Removal("inbound_content", INBOUND_CONTENT, settings.content_retention_days),
         Removal("send_windows", SEND_WINDOWS, settings.content_retention_days),
+        Removal("mail_answers", MAIL_ANSWERS, settings.content_retention_days),
         Removal("delivery_plans", PLANS, settings.record_retention_days),
         Removal("inbound_events", INBOUND_EVENTS, settings.record_retention_days),
         *of_every_service(ServiceName.INTEGRATION_DISPATCHER, settings),

@@ -42,7 +42,7 @@ class Handler:
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
     ) -> AuthResult:
         expected = LoginPassword(self.username.encode(), self.password.encode())
-        return AuthResult(success=data == expected)
+        return AuthResult(success=data == expected, handled=False)
 
 
 class FaultySmtp(SMTP):

@@ -209,3 +209,25 @@ class SendWindow(Base):
     free_at: Mapped[datetime] = mapped_column(timestamp())
 
     __table_args__ = (Index("ix_send_windows_free_at", "free_at"),)
+
+
+class MailboxReader(Base):
+    """Which process reads a mailbox. Written by integration-dispatcher; free when the worker is dead."""
+
+    __tablename__ = "mailbox_readers"
+
+    mailbox: Mapped[str] = mapped_column(Text, primary_key=True)
+    worker_id: Mapped[str] = mapped_column(Text)
+    taken_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+
+
+class MailAnswer(Base):
+    """One automatic answer to a mail, so that two machines do not answer each other for ever. Written by integration-dispatcher."""
+
+    __tablename__ = "mail_answers"
+
+    dedupe_key: Mapped[str] = mapped_column(Text, primary_key=True)
+    sender: Mapped[str] = mapped_column(Text)
+    answered_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+
+    __table_args__ = (Index(None, "sender", "answered_at"), Index(None, "answered_at"))
