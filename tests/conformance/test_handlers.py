@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
+from urllib.parse import urlsplit
 
 import httpx
 import integration_dispatcher.handlers
@@ -39,6 +39,7 @@ from tests.support.hostile_server import (
     hostile_server,
     silent,
 )
+from tests.support.mail import AGENT, PASSWORD, mail_server
 
 ENDS = [status for status in RequestStatus if status.is_end]
 NOW = datetime.now(UTC)
@@ -54,6 +55,7 @@ class Outside:
     """Everything that handlers talk to. `effects` are the ids of messages that the other side has taken, once each."""
 
     server: HostileServer
+    smtp_port: int = 25
     effects: dict[str, str] = field(default_factory=dict)
 
     async def keep(self, message: Message) -> None:
@@ -75,6 +77,13 @@ class Outside:
             "slack_signing_secret": SecretStr("s"),
             "slack_api_url": self.server.url,
             "slack_timeout_s": 0.5,
+            "smtp_host": "127.0.0.1",
+            "smtp_port": self.smtp_port,
+            "smtp_tls": "none",
+            "smtp_username": AGENT,
+            "smtp_password": SecretStr(PASSWORD),
+            "smtp_from": AGENT,
+            "smtp_timeout_s": 0.5,
         }
 
     def given(self, integration: IntegrationType) -> Metadata:
@@ -93,9 +102,9 @@ INTEGRATIONS = list(Outside(HostileServer("127.0.0.1")).handlers())
 
 
 @pytest.fixture
-async def outside() -> AsyncIterator[Outside]:
-    async with hostile_server(takes_everything) as server:
-        yield Outside(server)
+async def outside(tmp_path: Path) -> AsyncIterator[Outside]:
+    async with hostile_server(takes_everything) as server, mail_server(tmp_path / "mail") as mail:
+        yield Outside(server, mail.smtp_port)
 
 
 @pytest.fixture(params=INTEGRATIONS, ids=str)
@@ -113,9 +122,13 @@ def config_of(handler: IntegrationHandler, given: Metadata) -> IntegrationConfig
     return handler.config_type.model_validate({**settled.shown, **settled.hidden})
 
 
-def message_of(body: str, delivery_id: UUID | None = None) -> Message:
-    delivery_id = delivery_id or new_id()
-    return Message(str(delivery_id), delivery_id, 1, new_id(), new_id(), body, datetime.now(UTC))
+def planned(handler: IntegrationHandler, given: Metadata) -> Message:
+    """The first part of an answer, as the processor would hand it over."""
+    answer, delivery_id = ended(new_id(), None), new_id()
+    shown = handler.settle(given, None, NOW).shown
+    target, body = handler.target(answer, answer.person.user_id, shown), handler.parts(answer, shown)[0]
+    ids = (str(delivery_id), delivery_id, 1, new_id(), answer.person.user_id)
+    return Message(*ids, body, datetime.now(UTC), target=target)
 
 
 def test_every_file_of_the_folder_is_in_the_list() -> None:
@@ -177,6 +190,7 @@ def test_a_target_is_short_stable_and_one_for_each_person_and_address(
 ) -> None:
     shown = handler.settle(outside.given(integration), None, NOW).shown
     ana, ben = ended(new_id(), None), ended(new_id(), None)
+    ben = ben.model_copy(update={"person": ben.person.model_copy(update={"email": "ben@example.com"})})
 
     def target(answer: AgentResponse) -> str:
         return handler.target(answer, answer.person.user_id, shown)
@@ -197,13 +211,12 @@ async def test_a_message_is_delivered_and_delivering_it_twice_shows_the_same_id(
     handler: IntegrationHandler, integration: IntegrationType, outside: Outside
 ) -> None:
     config = config_of(handler, outside.given(integration))
-    [body, *_] = handler.parts(ended(new_id(), None), {})
-    message = message_of(body)
+    message = planned(handler, outside.given(integration))
     first = await handler.deliver(message, config)
     second = await handler.deliver(message, config)
     assert first == second
     if integration is IntegrationType.TEST:
-        assert outside.effects == {message.id: body}
+        assert outside.effects == {message.id: message.body}
     elif integration is IntegrationType.WEBHOOK:
         assert message.id.encode() in outside.server.request
 
@@ -213,11 +226,11 @@ async def test_an_other_side_that_misbehaves_is_a_delay_and_nothing_else(
     integration: IntegrationType, behave: Behaviour
 ) -> None:
     async with hostile_server(behave) as server:
-        outside = Outside(server)
+        outside = Outside(server, urlsplit(server.url).port or 0)
         handler = outside.handlers()[integration]
         config = config_of(handler, outside.given(integration))
         with pytest.raises(DeliveryDelayed) if calls_outside(integration) else nullcontext():
-            await handler.deliver(message_of("{}"), config)
+            await handler.deliver(planned(handler, outside.given(integration)), config)
 
 
 async def test_an_address_of_the_private_network_is_final_where_people_name_it(
@@ -227,10 +240,11 @@ async def test_an_address_of_the_private_network_is_final_where_people_name_it(
         assert outside.handlers()[integration].address({}) == ""
         return
     config = config_of(outside.handlers()[integration], outside.given(integration))
+    message = planned(outside.handlers()[integration], outside.given(integration))
     strict = GuardedHttp(AddressPolicy(https_only=False), no_lookup)
     handler = all_handlers(outside.edges(strict))[integration]
     with pytest.raises(DeliveryRejected) if calls_outside(integration) else nullcontext():
-        await handler.deliver(message_of("{}"), config)
+        await handler.deliver(message, config)
     assert outside.server.connections == 0
 
 

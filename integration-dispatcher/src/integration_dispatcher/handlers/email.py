@@ -32,7 +32,7 @@ class EmailConfig(IntegrationConfig):
 
 class EmailIntegrationHandler:
     config_type = EmailConfig
-    defaults = Defaults(enabled=True, priority=2, retry_count=12, retry_delay_s=60)
+    defaults = Defaults(enabled=True, priority=2, retry_count=10, retry_delay_s=60)
     schedule = Schedule(growth=3, cap_s=4 * 3600, expires_after_s=24 * 3600)
 
     def __init__(self, office: PostOffice, *, public_url: str) -> None:
