@@ -32,7 +32,9 @@ MODEL_TOKENS = Counter("gen_ai_client_token_usage", "Tokens of model calls", ["a
 TOOL_DURATION = Histogram("gen_ai_execute_tool_duration_seconds", "One tool call", ["tool", "outcome"])
 DELIVERY_ATTEMPTS = Counter("ssa_delivery_attempts_total", "Delivery attempts", ["integration", "result"])
 MAILS_READ = Counter("ssa_mails_read_total", "Mails taken in from the mailbox", ["outcome"])
-MAIL_LOOPS = Counter("ssa_mail_loops_total", "Mails that were not answered: their sender has had its answers of the hour")
+MAIL_LOOPS = Counter(
+    "ssa_mail_loops_total", "Mails that were not answered: their sender has had its answers of the hour"
+)
 FEEDBACK = Counter("ssa_feedback_total", "Feedback of people", ["rating"])
 OLDEST_AGE = Gauge("ssa_outbox_oldest_age_seconds", "Age of the oldest row that is not done", ["queue"])
 DUE_AGE = Gauge(
