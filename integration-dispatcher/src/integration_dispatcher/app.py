@@ -48,7 +48,9 @@ from integration_dispatcher.parts import Parts
 from integration_dispatcher.processor import DeliveryProcessor, Queues
 from integration_dispatcher.routes.deliveries import deliveries_router, history_router
 from integration_dispatcher.routes.integrations import defaults_router, user_integrations_router
+from integration_dispatcher.routes.sms import sms_router
 from integration_dispatcher.settings import Settings
+from integration_dispatcher.sms_callbacks import SmsCallbacks
 from integration_dispatcher.store import configs, dead_deliveries, deliveries, history, inbound, plans, retention
 from integration_dispatcher.store.names import DELIVERIES, EVENTS, INBOUND
 from integration_dispatcher.vault import Vault
@@ -96,6 +98,8 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
             lambda request: request.app.state.parts.dead_letters, service_caller(tokens, ServiceName.REQUEST_MANAGER)
         ),
     ]
+    if settings.sms is not None:
+        routers.append(sms_router())
     app = create_service_app(ServiceName.INTEGRATION_DISPATCHER, health=health, routers=routers, lifespan=lifespan)
     app.state.operations = create_operations_app(health, lambda: refresh_gauges(app))
     return app
@@ -202,7 +206,8 @@ def build(
         hidden=[DELIVERIES],
     )
     box = DispatcherBox(items, processor)
-    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box, refused, inbox)
+    sms = sms_callbacks(settings, database, processor, queues)
+    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box, refused, inbox, sms)
 
 
 @asynccontextmanager
@@ -225,6 +230,15 @@ def manager_client(
         return tokens.make(ServiceName.REQUEST_MANAGER, acting)
 
     return RequestManagerClient(ServiceClient(http, settings.request_manager_url, token))
+
+
+def sms_callbacks(
+    settings: Settings, database: Database, processor: DeliveryProcessor, queues: Queues
+) -> SmsCallbacks | None:
+    """None: SMS is off."""
+    if settings.sms is None:
+        return None
+    return SmsCallbacks(database, settings.sms, settings.public_url, processor.fall_back, queues.events.wake)
 
 
 async def warm(database: Database) -> None:
@@ -267,6 +281,8 @@ async def sweep_for_ever(parts: Parts, every_s: float) -> None:
         try:
             await parts.processor.sweep()
             await parts.inbox.sweep()
+            if parts.sms is not None:
+                await parts.sms.sweep()
         except Unavailable:
             log.warning("sweep_failed", cause="Unavailable")
         except Exception:

@@ -11,6 +11,7 @@ from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
 from integration_dispatcher.inbound.inbox import Inbox
 from integration_dispatcher.processor import DeliveryProcessor, Queues
+from integration_dispatcher.sms_callbacks import SmsCallbacks
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Parts:
     dead_letters: DispatcherBox
     refused: WorkQueue
     inbox: Inbox
+    sms: SmsCallbacks | None = None
 
 
 async def parts_of(request: Request) -> Parts:

@@ -13,6 +13,7 @@ from shared_models.settings import Profile, ServiceSettings
 from integration_dispatcher.domain.addresses import AddressPolicy
 from integration_dispatcher.settings_email import EmailSettings
 from integration_dispatcher.settings_slack import SlackSettings
+from integration_dispatcher.settings_sms import SmsSettings
 
 KEY_BYTES = 32
 
@@ -28,7 +29,7 @@ class GivenDefaults(BaseModel):
     retry_delay_seconds: float | None = Field(default=None, ge=0, le=86_400)
 
 
-class Settings(EmailSettings, SlackSettings, ServiceSettings):
+class Settings(EmailSettings, SlackSettings, SmsSettings, ServiceSettings):
     """INTEGRATION_DEFAULTS_<TYPE>_ENABLED, _PRIORITY, _RETRY_COUNT and _RETRY_DELAY_SECONDS fill `integration_defaults`.
 
     WEBHOOK_ALLOWED_HOSTS and WEBHOOK_ALLOWED_NETWORKS (comma separated) name receivers that need not be public."""

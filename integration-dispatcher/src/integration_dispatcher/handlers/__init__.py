@@ -26,4 +26,9 @@ def all_handlers(edges: Edges) -> Handlers:
         from integration_dispatcher.handlers.email import email_handler
 
         handlers[IntegrationType.EMAIL] = email_handler(edges)
+    if settings.sms is not None:
+        # Imported here: phonenumbers and the Markdown parser take some MB, and a tenth of a second of a start.
+        from integration_dispatcher.handlers.sms import sms_handler
+
+        handlers[IntegrationType.SMS] = sms_handler(edges, settings.sms)
     return handlers

@@ -35,6 +35,23 @@ with old as (
 select count(*) from gone
 """
 
+SMS_MESSAGES = f"""
+with old as (
+  select sid from sms_messages where created_at < {OLDER} and not is_due
+  order by created_at limit {BATCH} for update skip locked
+), gone as (delete from sms_messages m using old where m.sid = old.sid returning 1)
+select count(*) from gone
+"""
+
+# Who has stopped messages stays on the list until they start them again.
+SMS_PHONES = f"""
+with old as (
+  select phone from sms_phones where stopped_at is null and coalesce(answered_at, created_at) < {OLDER}
+  order by phone limit {BATCH} for update skip locked
+), gone as (delete from sms_phones p using old where p.phone = old.phone returning 1)
+select count(*) from gone
+"""
+
 PLANS = f"""
 with old as (
   select request_id from delivery_plans where purged_at is not null and created_at < {OLDER}
@@ -83,6 +100,8 @@ def removals(settings: ServiceSettings) -> list[Removal]:
         Removal("inbound_content", INBOUND_CONTENT, settings.content_retention_days),
         Removal("send_windows", SEND_WINDOWS, settings.content_retention_days),
         Removal("mail_answers", MAIL_ANSWERS, settings.content_retention_days),
+        Removal("sms_messages", SMS_MESSAGES, settings.content_retention_days),
+        Removal("sms_phones", SMS_PHONES, settings.content_retention_days),
         Removal("delivery_plans", PLANS, settings.record_retention_days),
         Removal("inbound_events", INBOUND_EVENTS, settings.record_retention_days),
         *of_every_service(ServiceName.INTEGRATION_DISPATCHER, settings),
