@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +37,7 @@ TOKEN_KEY = "k" * 32
 SECRETS_KEY = base64.b64encode(os.urandom(32)).decode()
 
 type Json = dict[str, Any]
+type Network = Callable[[httpx.Request], Awaitable[httpx.Response | None]]
 
 
 def wish(*targets: str, policy: str = "first_success", mode: str = "targets") -> DeliveryWish:
@@ -205,10 +206,15 @@ def settings(database_url: str, **changes: Any) -> Settings:
 
 
 @asynccontextmanager
-async def running(given: Settings) -> AsyncIterator[Dispatcher]:
-    """A process of the service from start to orderly stop."""
+async def running(given: Settings, network: Network | None = None) -> AsyncIterator[Dispatcher]:
+    """A process of the service from start to orderly stop. `network`: whom it reaches besides the sink of its events."""
     sink = Sink()
-    outside = httpx.AsyncClient(transport=httpx.MockTransport(sink.take))
+
+    async def take(request: httpx.Request) -> httpx.Response:
+        found = await network(request) if network is not None else None
+        return found if found is not None else await sink.take(request)
+
+    outside = httpx.AsyncClient(transport=httpx.MockTransport(take))
     app = create_app(given, http=outside)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (

@@ -26,6 +26,8 @@ class FakeSlack:
     calls: list[tuple[str, Json]] = field(default_factory=list)
     messages: list[Json] = field(default_factory=list)
     users: dict[str, str] = field(default_factory=lambda: {"ana@example.com": "U1"})
+    members: dict[str, Json] = field(default_factory=dict)
+    reactions: set[tuple[str, str, str]] = field(default_factory=set)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
 
     def api(self, *, timeout_s: float = 5.0) -> SlackApi:
@@ -62,6 +64,17 @@ class FakeSlack:
             case "users.lookupByEmail":
                 user = self.users.get(arguments["email"])
                 return ok(user={"id": user}) if user else refused("users_not_found")
+            case "users.info":
+                member = self.members.get(arguments["user"])
+                return ok(user=member) if member else refused("user_not_found")
+            case "reactions.add" | "reactions.remove":
+                reaction = (arguments["channel"], arguments["timestamp"], arguments["name"])
+                change = self.reactions.add if method == "reactions.add" else self.reactions.discard
+                change(reaction)
+                return ok()
+            case "chat.postEphemeral":
+                self.messages.append({**arguments, "ts": "", "is_ephemeral": True})
+                return ok(message_ts="1700000000.000100")
             case "conversations.open":
                 return ok(channel={"id": "D" + arguments["users"]})
             case "conversations.replies":

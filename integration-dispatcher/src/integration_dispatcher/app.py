@@ -36,6 +36,7 @@ from shared_models.worker import Worker
 
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
+from integration_dispatcher.doors import reading_mail, slack_door
 from integration_dispatcher.guarded_http import GuardedHttp, SystemLookup
 from integration_dispatcher.handlers import all_handlers
 from integration_dispatcher.handlers.base import Edges, Message
@@ -46,6 +47,7 @@ from integration_dispatcher.inbound.processors import all_processors
 from integration_dispatcher.layers import Layers
 from integration_dispatcher.parts import Parts
 from integration_dispatcher.processor import DeliveryProcessor, Queues
+from integration_dispatcher.progress import shown_progress
 from integration_dispatcher.routes.deliveries import deliveries_router, history_router
 from integration_dispatcher.routes.integrations import defaults_router, user_integrations_router
 from integration_dispatcher.routes.sms import sms_router
@@ -100,6 +102,10 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
     ]
     if settings.sms is not None:
         routers.append(sms_router())
+    if settings.slack_signing_secret.get_secret_value():
+        from integration_dispatcher.routes.slack import slack_router
+
+        routers.append(slack_router())
     app = create_service_app(ServiceName.INTEGRATION_DISPATCHER, health=health, routers=routers, lifespan=lifespan)
     app.state.operations = create_operations_app(health, lambda: refresh_gauges(app))
     return app
@@ -131,6 +137,7 @@ async def started(
         )
         stack.push_async_callback(parts.queues.notifier.close)
         await warm(database)
+        stack.push_async_callback(parts.progress.close)
         parts.queues.deliveries.start()
         parts.queues.events.start()
         parts.inbox.queue.start()
@@ -141,6 +148,9 @@ async def started(
         stack.push_async_callback(parts.queues.deliveries.stop, finish_within_s=FINISH_WITHIN_S)
         if settings.reads_mail:
             await stack.enter_async_context(reading_mail(settings, database, worker.id, parts.inbox))
+        if parts.slack is not None:
+            parts.slack.start()
+            stack.push_async_callback(parts.slack.stop)
         listener = listen(settings, parts)
         listener.start()
         stack.push_async_callback(listener.close)
@@ -192,10 +202,11 @@ def build(
         return manager_client(http, settings, tokens, Acting(person.user_id, person.email, person.name))
 
     manager = manager_client(http, settings, tokens)
-    processors = all_processors(InboundEdges(settings, database, http, manager, People(manager), as_person))
+    progress = shown_progress(settings, http, database)
+    processors = all_processors(InboundEdges(settings, database, http, manager, People(manager), as_person, progress))
     inbox = Inbox(database, worker.id, queues.notifier, processors)
     fallback_after_s = settings.delivery_fallback_after_s
-    processor = DeliveryProcessor(database, layers, queues, sink, fallback_after_s=fallback_after_s)
+    processor = DeliveryProcessor(database, layers, queues, sink, progress, fallback_after_s=fallback_after_s)
     endpoint = EventEndpoint(ServiceName.INTEGRATION_DISPATCHER, database, access, processor.take_event)
     refused = refused_events(database, worker.id, ServiceName.INTEGRATION_DISPATCHER, processor.take_event)
     items = WorkItemBox(
@@ -207,20 +218,9 @@ def build(
     )
     box = DispatcherBox(items, processor)
     sms = sms_callbacks(settings, database, processor, queues)
-    return Parts(database, queues, processor, IntegrationConfigs(database, layers), endpoint, box, refused, inbox, sms)
-
-
-@asynccontextmanager
-async def reading_mail(settings: Settings, database: Database, worker_id: str, inbox: Inbox) -> AsyncIterator[None]:
-    # Imported here: reading mail costs a process nothing that has no mailbox.
-    from integration_dispatcher.mail.reader import mailbox_name, mailbox_reader
-
-    reader = mailbox_reader(settings, database, worker_id, inbox.receive)
-    reader.start(mailbox_name(settings), poll_s=settings.imap_poll_s)
-    try:
-        yield
-    finally:
-        await reader.stop()
+    door = slack_door(settings, inbox)
+    integrations = IntegrationConfigs(database, layers)
+    return Parts(database, queues, processor, integrations, endpoint, box, refused, inbox, progress, sms, door)
 
 
 def manager_client(

@@ -1,6 +1,7 @@
 """What a started process holds, for its routes and for tests."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 from shared_models.database import Database
@@ -11,7 +12,11 @@ from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
 from integration_dispatcher.inbound.inbox import Inbox
 from integration_dispatcher.processor import DeliveryProcessor, Queues
+from integration_dispatcher.progress import Progress
 from integration_dispatcher.sms_callbacks import SmsCallbacks
+
+if TYPE_CHECKING:
+    from integration_dispatcher.slack_door import SlackDoor
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,9 @@ class Parts:
     dead_letters: DispatcherBox
     refused: WorkQueue
     inbox: Inbox
-    sms: SmsCallbacks | None = None
+    progress: Progress
+    sms: SmsCallbacks | None
+    slack: "SlackDoor | None"
 
 
 async def parts_of(request: Request) -> Parts:

@@ -21,6 +21,7 @@ from shared_models.work_queue import WorkQueue
 
 from integration_dispatcher.domain.selection import Choice, choose
 from integration_dispatcher.layers import NOTHING, Layers
+from integration_dispatcher.progress import Progress
 from integration_dispatcher.sending import Sender
 from integration_dispatcher.store import configs, deliveries, history, plans
 from integration_dispatcher.store.deliveries import Workers
@@ -50,25 +51,33 @@ class DeliveryProcessor:
     """`fallback_after_s`: how long one integration is given before the next one is started beside it."""
 
     def __init__(
-        self, database: Database, layers: Layers, queues: Queues, sink: EventSinkClient, *, fallback_after_s: float
+        self,
+        database: Database,
+        layers: Layers,
+        queues: Queues,
+        sink: EventSinkClient,
+        progress: Progress,
+        *,
+        fallback_after_s: float,
     ) -> None:
         self._database = database
         self._layers = layers
         self._queues = queues
         self._sink = sink
+        self._progress = progress
         self._fallback_after_s = fallback_after_s
         self._sender = Sender(database, layers)
         self._events = EventBuilder(ServiceName.INTEGRATION_DISPATCHER)
 
     async def take_event(self, event: CloudEvent) -> None:
-        """Plan on `response.ready`. No integration of today shows that a request is being worked on: read, and done.
+        """Plan on `response.ready`, show on `request.processing` that it is being worked on.
 
         Raises MalformedBody (never), Unavailable (later)."""
         match data_of(event, ServiceName.INTEGRATION_DISPATCHER):
             case AgentResponse() as answer:
                 await self.plan(answer, answer.model_dump_json())
-            case RequestProcessing():
-                pass
+            case RequestProcessing() as request:
+                self._progress.processing(request)
             case _:
                 raise MalformedBody("Events of this type are not taken here.")
 
@@ -90,6 +99,7 @@ class DeliveryProcessor:
         queued = await plans.plan(self._database, new, rows, hand := self._hand())
         await fault("dispatcher.plan.committed", answer.request_id)
         self._start(queued, hand)
+        self._progress.ended(answer)
 
     def _first_rows(
         self, answer: AgentResponse, choice: Choice, stored: dict[str, configs.Stored], *, is_all: bool

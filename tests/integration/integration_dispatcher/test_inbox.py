@@ -94,8 +94,8 @@ async def test_what_comes_again_stays_one_row_and_is_worked_on_once(world: World
     await world.idle()
     assert [event.payload for event in world.processor.processed] == [{"text": "1"}]
     assert await world.states() == ["forwarded"]
-    assert await store.takes_part(world.database, "fake:talk")
-    assert not await store.takes_part(world.database, "fake:other")
+    assert await store.people_of(world.database, "fake:talk") == {FORWARDED.user_id}
+    assert await store.people_of(world.database, "fake:other") == set()
     assert FORWARDED.request_id is not None
     found = await store.of_request(world.database, FORWARDED.request_id)
     assert found is not None

@@ -10,10 +10,21 @@ ENDS = {
     RequestStatus.EXPIRED: "Your request ran out of time before it could be answered.",
 }
 TRY_AGAIN = "You can ask again."
+UNREAD_FILES = "unread_files"
+"""The name in a request's metadata of the list of file names that came with it, and that nobody reads."""
 
 
 def words(answer: AgentResponse) -> str:
-    """The answer's Markdown, or what happened instead: the status alone decides, whatever else the message holds."""
+    """The answer's Markdown, or what happened instead; and that attached files were not read, which no model is left to say."""
+    names = answer.metadata.get(UNREAD_FILES)
+    if not isinstance(names, list) or not names:
+        return _end(answer)
+    shown = ", ".join(f"`{str(name).replace('`', "'")}`" for name in names)
+    return f"{_end(answer)}\n\nI have not read what you attached: {shown}."
+
+
+def _end(answer: AgentResponse) -> str:
+    """The status alone decides, whatever else the message holds."""
     if answer.status is RequestStatus.COMPLETED and answer.response is not None:
         return answer.response.content
     sentences = [ENDS[answer.status]]

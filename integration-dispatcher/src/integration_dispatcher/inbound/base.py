@@ -10,6 +10,7 @@ from shared_models.api import UserView
 from shared_models.database import Database
 
 from integration_dispatcher.inbound.people import People
+from integration_dispatcher.progress import Progress
 from integration_dispatcher.settings import Settings
 from integration_dispatcher.store.inbound import Ended, InboundEvent
 
@@ -38,3 +39,4 @@ class InboundEdges:
     manager: RequestManagerClient
     people: People
     as_person: Callable[[UserView], RequestManagerClient]
+    progress: Progress

@@ -12,4 +12,8 @@ def all_processors(edges: InboundEdges) -> Processors:
         from integration_dispatcher.inbound.email import email_processor
 
         processors["email"] = email_processor(edges)
+    if edges.settings.has_slack:
+        from integration_dispatcher.inbound.slack import slack_processor
+
+        processors["slack"] = slack_processor(edges)
     return processors

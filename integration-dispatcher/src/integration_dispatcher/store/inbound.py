@@ -60,7 +60,7 @@ with dead as (
 select count(*) from item
 """
 
-TAKES_PART = "select exists (select from inbound_events where conversation = $1 and request_id is not null)"
+PEOPLE_OF = "select distinct user_id from inbound_events where conversation = $1 and request_id is not null"
 OF_REQUEST = "select id, provider, conversation, payload from inbound_events where request_id = $1 limit 1"
 
 
@@ -143,9 +143,9 @@ async def give_up(db: Database) -> int:
     return count if isinstance(count, int) else 0
 
 
-async def takes_part(db: Database, conversation: str) -> bool:
-    """True when something of this conversation has become a request."""
-    return bool(await db.fetchval(TAKES_PART, conversation))
+async def people_of(db: Database, conversation: str) -> set[UUID]:
+    """Whose messages of this conversation have become requests."""
+    return {row["user_id"] for row in await db.fetch(PEOPLE_OF, conversation)}
 
 
 async def of_request(db: Database, request_id: UUID) -> InboundEvent | None:
