@@ -1,8 +1,7 @@
 """Wiring: the only file that builds objects."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import UUID
 
 import httpx
@@ -10,9 +9,8 @@ from fastapi import FastAPI
 from shared_clients.events import SINK_RETRIES, EventSinkClient, event_sink
 from shared_clients.http import ServiceClient, create_http
 from shared_clients.request_manager import RequestManagerClient
-from shared_models import queue_states
 from shared_models.api import UserView
-from shared_models.database import Database, Listener
+from shared_models.database import Database
 from shared_models.dead_letter_box import WorkItemBox, waker
 from shared_models.dead_letter_routes import dead_letter_router
 from shared_models.dead_letters import refused_events
@@ -22,11 +20,10 @@ from shared_models.event_access import EventAccess
 from shared_models.event_endpoint import EventEndpoint, events_router
 from shared_models.health import Health, create_operations_app
 from shared_models.logging import get_logger
-from shared_models.notifier import WAKE_CHANNEL, Notifier
+from shared_models.notifier import Notifier
 from shared_models.pause import Pause
 from shared_models.retention import Retention
 from shared_models.schema_version import is_current
-from shared_models.telemetry import DEAD_LETTERS
 from shared_models.tokens import Acting, ServiceTokens
 from shared_models.web import create_app as create_service_app
 from shared_models.web import service_caller
@@ -34,6 +31,8 @@ from shared_models.work_item import Completed, RetryPolicy, WorkItem
 from shared_models.work_queue import WorkQueue
 from shared_models.worker import Worker
 
+from integration_dispatcher.accounts import Accounts
+from integration_dispatcher.background import integrations_in_detail, listen, loops, refresh_gauges, stop_task
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
 from integration_dispatcher.doors import reading_mail, slack_door
@@ -49,12 +48,13 @@ from integration_dispatcher.parts import Parts
 from integration_dispatcher.processor import DeliveryProcessor, Queues
 from integration_dispatcher.progress import shown_progress
 from integration_dispatcher.routes.deliveries import deliveries_router, history_router
+from integration_dispatcher.routes.health import integration_health_router
 from integration_dispatcher.routes.integrations import defaults_router, user_integrations_router
 from integration_dispatcher.routes.sms import sms_router
 from integration_dispatcher.settings import Settings
 from integration_dispatcher.sms_callbacks import SmsCallbacks
 from integration_dispatcher.store import configs, dead_deliveries, deliveries, history, inbound, plans, retention
-from integration_dispatcher.store.names import DELIVERIES, EVENTS, INBOUND
+from integration_dispatcher.store.names import DELIVERIES, EVENTS
 from integration_dispatcher.vault import Vault
 
 NOBODY = UUID(int=0)
@@ -82,6 +82,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
         ServiceName.INTEGRATION_DISPATCHER.value,
         {"started": is_started, "migrations": is_migrated},
         facts=settings.facts,
+        details={"integrations": lambda: integrations_in_detail(app)},
     )
 
     @asynccontextmanager
@@ -96,6 +97,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
         history_router(tokens),
         user_integrations_router(tokens),
         defaults_router(tokens),
+        integration_health_router(tokens),
         dead_letter_router(
             lambda request: request.app.state.parts.dead_letters, service_caller(tokens, ServiceName.REQUEST_MANAGER)
         ),
@@ -154,8 +156,8 @@ async def started(
         listener = listen(settings, parts)
         listener.start()
         stack.push_async_callback(listener.close)
-        sweeper = asyncio.create_task(sweep_for_ever(parts, settings.delivery_sweep_every_s), name="sweep")
-        stack.push_async_callback(stop_task, sweeper)
+        for task in loops(settings, parts):
+            stack.push_async_callback(stop_task, task)
         removal = Retention(database, retention.removals(settings))
         removal.start()
         stack.push_async_callback(removal.stop)
@@ -185,7 +187,8 @@ def build(
         await processor.give_up(item, reason)
 
     edges = Edges(settings, database, http, guarded_http, keep_test_message)
-    layers = Layers(all_handlers(edges), settings.integration_defaults, Vault(settings.keys))
+    handlers = all_handlers(edges)
+    layers = Layers(handlers, settings.integration_defaults, Vault(settings.keys))
     concurrency = settings.delivery_concurrency
     queues = Queues(
         deliveries=WorkQueue(
@@ -205,8 +208,9 @@ def build(
     progress = shown_progress(settings, http, database)
     processors = all_processors(InboundEdges(settings, database, http, manager, People(manager), as_person, progress))
     inbox = Inbox(database, worker.id, queues.notifier, processors)
+    accounts = Accounts(database, handlers, queues.wake_for_deliveries)
     fallback_after_s = settings.delivery_fallback_after_s
-    processor = DeliveryProcessor(database, layers, queues, sink, progress, fallback_after_s=fallback_after_s)
+    processor = DeliveryProcessor(database, layers, accounts, queues, sink, progress, fallback_after_s=fallback_after_s)
     endpoint = EventEndpoint(ServiceName.INTEGRATION_DISPATCHER, database, access, processor.take_event)
     refused = refused_events(database, worker.id, ServiceName.INTEGRATION_DISPATCHER, processor.take_event)
     items = WorkItemBox(
@@ -219,8 +223,8 @@ def build(
     box = DispatcherBox(items, processor)
     sms = sms_callbacks(settings, database, processor, queues)
     door = slack_door(settings, inbox)
-    integrations = IntegrationConfigs(database, layers)
-    return Parts(database, queues, processor, integrations, endpoint, box, refused, inbox, progress, sms, door)
+    settled = IntegrationConfigs(database, layers)
+    return Parts(database, queues, processor, accounts, settled, endpoint, box, refused, inbox, progress, sms, door)
 
 
 def manager_client(
@@ -247,49 +251,3 @@ async def warm(database: Database) -> None:
     await plans.warm(database)
     await deliveries.warm(database)
     await inbound.warm(database)
-
-
-def listen(settings: Settings, parts: Parts) -> Listener:
-    queues = {
-        queue.name: queue for queue in (parts.queues.deliveries, parts.queues.events, parts.inbox.queue, parts.refused)
-    }
-
-    def on_notify(_channel: str, payload: str) -> None:
-        if payload in queues:
-            queues[payload].wake_soon()
-
-    def on_gap() -> None:
-        for queue in queues.values():
-            queue.wake_soon()
-
-    url = settings.database_listen_url.get_secret_value() or settings.database_url.get_secret_value()
-    return Listener(url, [WAKE_CHANNEL], on_notify=on_notify, on_gap=on_gap)
-
-
-async def refresh_gauges(app: FastAPI) -> None:
-    """What the operators' port shows: the queues; failed deliveries count as dead letters of theirs."""
-    if hasattr(app.state, "parts"):
-        parts: Parts = app.state.parts
-        names = [DELIVERIES, EVENTS, INBOUND, parts.refused.name]
-        await queue_states.refresh_gauges(parts.database, ServiceName.INTEGRATION_DISPATCHER, names)
-        DEAD_LETTERS.labels(DELIVERIES).set(await dead_deliveries.count(parts.database))
-
-
-async def sweep_for_ever(parts: Parts, every_s: float) -> None:
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            await parts.processor.sweep()
-            await parts.inbox.sweep()
-            if parts.sms is not None:
-                await parts.sms.sweep()
-        except Unavailable:
-            log.warning("sweep_failed", cause="Unavailable")
-        except Exception:
-            log.exception("sweep_failed")
-
-
-async def stop_task(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -8,6 +8,7 @@ from shared_models.database import Database
 from shared_models.event_endpoint import EventEndpoint
 from shared_models.work_queue import WorkQueue
 
+from integration_dispatcher.accounts import Accounts
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
 from integration_dispatcher.inbound.inbox import Inbox
@@ -24,6 +25,7 @@ class Parts:
     database: Database
     queues: Queues
     processor: DeliveryProcessor
+    accounts: Accounts
     configs: IntegrationConfigs
     event_endpoint: EventEndpoint
     dead_letters: DispatcherBox

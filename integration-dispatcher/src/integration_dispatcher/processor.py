@@ -19,6 +19,7 @@ from shared_models.telemetry import current_traceparent, span
 from shared_models.work_item import Completed, WorkItem
 from shared_models.work_queue import WorkQueue
 
+from integration_dispatcher.accounts import Accounts
 from integration_dispatcher.domain.selection import Choice, choose
 from integration_dispatcher.layers import NOTHING, Layers
 from integration_dispatcher.progress import Progress
@@ -46,6 +47,11 @@ class Queues:
     def workers(self) -> Workers:
         return Workers(self.worker_id, self.events.lease())
 
+    def wake_for_deliveries(self) -> None:
+        """Many rows have come due at once: for this process and the others."""
+        self.deliveries.wake()
+        self.notifier.notify(DELIVERIES)
+
 
 class DeliveryProcessor:
     """`fallback_after_s`: how long one integration is given before the next one is started beside it."""
@@ -54,6 +60,7 @@ class DeliveryProcessor:
         self,
         database: Database,
         layers: Layers,
+        accounts: Accounts,
         queues: Queues,
         sink: EventSinkClient,
         progress: Progress,
@@ -66,7 +73,7 @@ class DeliveryProcessor:
         self._sink = sink
         self._progress = progress
         self._fallback_after_s = fallback_after_s
-        self._sender = Sender(database, layers)
+        self._sender = Sender(database, layers, accounts)
         self._events = EventBuilder(ServiceName.INTEGRATION_DISPATCHER)
 
     async def take_event(self, event: CloudEvent) -> None:

@@ -15,6 +15,7 @@ from shared_models.logging import get_logger
 from shared_models.telemetry import DELIVERY_ATTEMPTS
 from shared_models.work_item import Completed, RetryLater, WorkItem
 
+from integration_dispatcher.accounts import Accounts
 from integration_dispatcher.domain.redaction import safe_words
 from integration_dispatcher.domain.schedule import TryAgain, next_step
 from integration_dispatcher.domain.selection import NOT_HERE, Effective
@@ -33,6 +34,7 @@ from integration_dispatcher.vault import CannotDecrypt
 
 LANE_HOLD_S = 60.0
 PAUSED_FOR_S = 60.0
+"""A check that succeeds makes what waits due at once; this is for what it misses."""
 INSIST_TIMES = 60
 INSIST_EVERY_S = 0.5
 EXPIRED = "It could not be delivered in time."
@@ -52,15 +54,19 @@ class Sent:
 
 
 class Sender:
-    def __init__(self, database: Database, layers: Layers) -> None:
+    def __init__(self, database: Database, layers: Layers, accounts: Accounts) -> None:
         self._database = database
         self._layers = layers
+        self._accounts = accounts
 
     async def send(self, taken: Taken, item: WorkItem, workers: Workers) -> Sent:
         """Raises RetryLater when the row is to come back later."""
         match taken.verdict:
             case "early":
                 raise RetryLater("not due yet", after_s=max(0.0, taken.early_s), counted=False)
+            case "paused":
+                await deliveries.hurry(self._database, taken)
+                raise RetryLater("its integration is paused", after_s=PAUSED_FOR_S, counted=False)
             case "expired":
                 return await self._end(taken, Outcome(), InVain("expired", EXPIRED, counted=False), item, workers)
             case "superseded":
@@ -84,7 +90,10 @@ class Sender:
             return await self._after_failure(taken, exc, item, workers)
         except IntegrationPaused as exc:
             self._count(taken, "paused")
-            raise RetryLater(safe_words(exc.reason), after_s=PAUSED_FOR_S, counted=False) from exc
+            refusal = await self._accounts.refused(IntegrationType(taken.integration), exc)
+            await deliveries.refused(self._database, taken, refusal)
+            await deliveries.hurry(self._database, taken)
+            raise RetryLater(refusal.reason, after_s=PAUSED_FOR_S, counted=False) from exc
         await fault("dispatcher.sent_before_commit", taken.delivery_id)
         self._count(taken, "delivered")
         outcome, provider_id = Outcome(result.code), safe_words(result.provider_id)

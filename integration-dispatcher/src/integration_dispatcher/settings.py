@@ -49,6 +49,7 @@ class Settings(EmailSettings, SlackSettings, SmsSettings, ServiceSettings):
     delivery_fallback_after_s: float = Field(default=300.0, ge=1)
     delivery_concurrency: int = Field(default=64, ge=1, le=1000)
     delivery_sweep_every_s: float = Field(default=5.0, gt=0)
+    integration_check_every_s: float = Field(default=60.0, ge=1, description="between checks of a provider's account")
 
     @model_validator(mode="after")
     def check_values(self) -> Self:

@@ -8,6 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from shared_models.logging import get_logger
 
+type Detail = Callable[[], Awaitable[object]]
+"""Something more for operators to read, as JSON; it says nothing about readiness."""
 type Check = Callable[[], Awaitable[None]]
 """Returns when all is well, else raises."""
 
@@ -15,12 +17,20 @@ log = get_logger(__name__)
 
 
 class Health:
-    """The readiness of one service: every check must pass."""
+    """The readiness of one service: every check must pass. `facts` and `details` stand beside them in the detailed form."""
 
-    def __init__(self, service: str, checks: Mapping[str, Check], *, facts: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        service: str,
+        checks: Mapping[str, Check],
+        *,
+        facts: Mapping[str, str] | None = None,
+        details: Mapping[str, Detail] | None = None,
+    ) -> None:
         self._service = service
         self._checks = checks
         self._facts = dict(facts or {})
+        self._details = dict(details or {})
 
     async def is_ready(self) -> bool:
         return all([await self._passes(name) for name in self._checks])
@@ -40,7 +50,15 @@ class Health:
             passed = await self._passes(name)
             results[name] = {"ok": passed, "ms": round((time.perf_counter() - started) * 1000, 1)}
         is_ok = all(isinstance(result, dict) and result["ok"] for result in results.values())
-        return is_ok, {"service": self._service, **self._facts, "checks": results}
+        details = {name: await self._detail(name) for name in self._details}
+        return is_ok, {"service": self._service, **self._facts, "checks": results, **details}
+
+    async def _detail(self, name: str) -> object:
+        try:
+            return await self._details[name]()
+        except Exception as exc:  # noqa: BLE001  # the other details and the checks are still worth reading
+            log.warning("no_detail", detail=name, cause=type(exc).__name__)
+            return "not known"
 
 
 def health_router(health: Health) -> APIRouter:

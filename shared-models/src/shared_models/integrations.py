@@ -73,6 +73,18 @@ class EffectiveIntegrationView(Message):
     source: Literal["environment", "administrator", "user"]
 
 
+class IntegrationHealthView(Message):
+    """Whether an integration's account at its provider works, as the last check found it. paused: the provider refuses the
+    account; deliveries wait, and go on when a check succeeds. failing: it did not answer as it should; they are tried."""
+
+    integration: IntegrationType
+    state: Literal["ok", "failing", "paused", "unknown"] = "unknown"
+    reason: str = ""
+    code: int | None = Field(default=None, description="the provider's, for example an HTTP status")
+    since: datetime | None = None
+    checked_at: datetime | None = None
+
+
 class DeliveryView(Message):
     """One message to one target. `attempts` counts the tries of all its parts."""
 
@@ -95,11 +107,12 @@ class DeliveryView(Message):
 
 
 class DeliveryAttemptView(Message):
-    """One try. `outcome`: None while it goes on; interrupted: the process ended meanwhile. `detail`: the provider's words."""
+    """One try. `outcome`: None while it goes on; interrupted: the process ended meanwhile; paused: the provider refused our
+    account, which does not count. `detail`: the provider's words."""
 
     part: int = 1
     number: int
-    outcome: Literal["delivered", "delayed", "rejected", "interrupted"] | None = None
+    outcome: Literal["delivered", "delayed", "rejected", "interrupted", "paused"] | None = None
     code: int | None = Field(default=None, description="the provider's, for example an HTTP status")
     detail: str = ""
     started_at: datetime

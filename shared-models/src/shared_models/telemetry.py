@@ -35,6 +35,12 @@ MAILS_READ = Counter("ssa_mails_read_total", "Mails taken in from the mailbox", 
 MAIL_LOOPS = Counter(
     "ssa_mail_loops_total", "Mails that were not answered: their sender has had its answers of the hour"
 )
+INTEGRATION_OK = Gauge(
+    "ssa_integration_ok", "1: the last check of the provider's account found it working", ["integration"]
+)
+INTEGRATION_PAUSED = Gauge(
+    "ssa_integration_paused", "1: the provider refuses the account, deliveries wait", ["integration"]
+)
 FEEDBACK = Counter("ssa_feedback_total", "Feedback of people", ["rating"])
 OLDEST_AGE = Gauge("ssa_outbox_oldest_age_seconds", "Age of the oldest row that is not done", ["queue"])
 DUE_AGE = Gauge(

@@ -50,6 +50,11 @@ def need_own_or_operator(person: Acting, user_id: UUID) -> None:
         need_own(person, user_id)
 
 
+def need_operator(person: Acting) -> None:
+    if not is_operator(person):
+        raise NotAllowed
+
+
 def need_administrator(person: Acting) -> None:
     if not is_administrator(person):
         raise NotAllowed

@@ -14,10 +14,13 @@ from integration_dispatcher.store.delivery_statements import (
     ENDED_IN_VAIN,
     EXPIRE,
     FIRST_OPEN,
+    HURRY,
+    REFUSED,
     TAKE_UP,
     TRY_AGAIN,
 )
 from integration_dispatcher.store.names import EVENTS
+from integration_dispatcher.store.states import Refusal
 
 TAKEN_COLUMNS = (
     *("part", "request_id", "user_id", "integration", "target", "body", "failures", "verdict", "number"),
@@ -139,6 +142,17 @@ async def try_again(
     row = await db.fetchrow(TRY_AGAIN, *head, again.reason, again.after_s, _trace(item))
     assert row is not None
     return Waiting(**dict(row))
+
+
+async def refused(db: Database, taken: Taken, refusal: Refusal) -> None:
+    """Write down a try that the provider refused because of our account."""
+    attempt = (taken.delivery_id, taken.part, taken.number)
+    await db.execute(REFUSED, *attempt, refusal.code, refusal.words or refusal.reason, refusal.reason)
+
+
+async def hurry(db: Database, taken: Taken) -> None:
+    """Make the next integration of the plan due, if it has one."""
+    await db.execute(HURRY, taken.delivery_id)
 
 
 async def first_open(db: Database, delivery_id: UUID) -> Taken | None:

@@ -17,6 +17,8 @@ with picked as (
   select *, case
     when policy = 'first_success' and delivered_at is not null and replayed_at is null then 'superseded'
     when expires_at <= now() then 'expired'
+    when exists (select from integration_states s where s.integration = picked.integration and s.paused_at is not null)
+      then 'paused'
     when next_attempt_at > now() then 'early'
     else 'send' end as verdict
   from picked
@@ -127,6 +129,23 @@ with {LOCKED_PLAN}, ended as (
 ), {enqueue("item", "source")},
 {complete("done", item="$6::bigint", claim="$7::int", worker="$8::text")}
 {EVENT_OUT.replace("exists(select from ended)", "exists(select from onward)")}
+"""
+
+# Our account was refused: that counts for nothing, and the row waits.
+REFUSED = f"""
+with attempt as (
+  update delivery_attempts set ended_at = now(), outcome = 'paused', code = $4, detail = $5
+  where delivery_id = $1 and part = $2 and number = $3
+)
+update delivery_logs set status = 'retrying', reason = $6 where id = $1 and part = $2 and status in {OPEN}
+"""
+
+# The next integration of those who have one starts at once: nobody knows when this account comes back.
+HURRY = """
+update delivery_plans p set fallback_at = now()
+from delivery_logs d
+where d.id = $1 and d.part = 1 and p.request_id = d.request_id and p.policy = 'first_success' and p.position = d.rank
+  and p.position + 1 < cardinality(p.chain) and p.delivered_at is null and p.fallback_at > now()
 """
 
 # A long wait leaves the lane: what comes after it to the same target does not wait for hours.

@@ -62,6 +62,23 @@ class UserIntegrationConfig(Base):
     updated_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
 
 
+class IntegrationState(Base):
+    """The account of one integration at its provider. Written by integration-dispatcher; one row for each that was checked.
+
+    `is_ok` with `reason` and `code`: what the last check or delivery found, null before the first one; `since`: for how
+    long. `paused_at`: the provider refuses the account, deliveries wait. `checked_at`: when a replica last began a check."""
+
+    __tablename__ = "integration_states"
+
+    integration: Mapped[str] = mapped_column(Text, primary_key=True)
+    is_ok: Mapped[bool | None] = mapped_column(Boolean)
+    reason: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
+    code: Mapped[int | None] = mapped_column(Integer)
+    since: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+    paused_at: Mapped[datetime | None] = mapped_column(timestamp())
+    checked_at: Mapped[datetime | None] = mapped_column(timestamp())
+
+
 class DeliveryPlan(Base):
     """Where one answer goes. Written by integration-dispatcher. The row makes planning idempotent by request.
 
