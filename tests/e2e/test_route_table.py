@@ -80,6 +80,8 @@ REQUEST_MANAGER = HEALTH | {
     "GET /api/v1/integration-defaults/{integration}": Row(PEOPLE),
     "PUT /api/v1/integration-defaults/{integration}": Row("administrator", {"enabled": True}),
     "DELETE /api/v1/integration-defaults/{integration}": Row("administrator"),
+    "GET /api/v1/integration-health": OPERATORS,
+    "POST /api/v1/integration-health/{integration}/resume": OPERATORS,
     "POST /events": Row("service broker", {}),
     "POST /dead-letters": Row("broker", {}),
     f"GET {LETTERS}": OPERATORS,
@@ -135,6 +137,8 @@ INTEGRATION_DISPATCHER = (
         "GET /api/v1/integration-defaults/{integration}": Row(PEOPLE),
         "PUT /api/v1/integration-defaults/{integration}": Row("administrator", {"enabled": True}),
         "DELETE /api/v1/integration-defaults/{integration}": Row("administrator"),
+        "GET /api/v1/integration-health": OPERATORS,
+        "POST /api/v1/integration-health/{integration}/resume": OPERATORS,
     }
 )
 

@@ -31,7 +31,9 @@ from shared_models.schemas import (
 from shared_models.settings import Profile
 from shared_models.tokens import Acting, ServiceTokens
 
+from tests.support.servers import free_socket, serving
 from tests.support.waiting import eventually
+from tests.support.webhook import WebhookReceiver
 
 TOKEN_KEY = "k" * 32
 SECRETS_KEY = base64.b64encode(os.urandom(32)).decode()
@@ -229,3 +231,17 @@ async def running(given: Settings, network: Network | None = None) -> AsyncItera
 async def dispatcher(database_url: str) -> AsyncIterator[Dispatcher]:
     async with running(settings(database_url)) as dispatcher:
         yield dispatcher
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[WebhookReceiver]:
+    """A webhook receiver that is there; its address is `url`."""
+    sock, url = free_socket()
+    receiver = WebhookReceiver(url=url + "/hook")
+    async with serving(receiver.app(), sock):
+        yield receiver
+
+
+@pytest.fixture
+def receiver_url(receiver: WebhookReceiver) -> str:
+    return receiver.url

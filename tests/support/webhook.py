@@ -26,8 +26,13 @@ class Received:
 
 @dataclass
 class WebhookReceiver:
-    """`tries` holds every call, `accepted` those answered with 2xx. `failures` is used up first: a status, or HANG."""
+    """`tries` holds every call, `accepted` those answered with 2xx. `failures` is used up first: a status, or HANG.
 
+    Calls that ask whether the receiver is its owner's stand in `challenges`; it proves itself if `is_willing`."""
+
+    url: str = ""
+    is_willing: bool = True
+    challenges: list[Received] = field(default_factory=list)
     failures: deque[int | str] = field(default_factory=deque)
     tries: list[Received] = field(default_factory=list)
     accepted: list[Received] = field(default_factory=list)
@@ -37,6 +42,10 @@ class WebhookReceiver:
 
     async def _receive(self, request: Request) -> Response:
         received = Received(dict(request.headers), await request.body())
+        if received.body.get("type") == "webhook.verify":
+            self.challenges.append(received)
+            echo = {"challenge": received.body["data"]["challenge"]} if self.is_willing else {}
+            return Response(orjson.dumps(echo), media_type="application/json")
         self.tries.append(received)
         failure = self.failures.popleft() if self.failures else 204
         if failure == HANG:

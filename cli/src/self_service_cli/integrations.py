@@ -16,7 +16,7 @@ from self_service_cli.answers import checked
 from self_service_cli.command import Command, command_of, ending, run
 from self_service_cli.failures import usage
 from self_service_cli.output import Output
-from self_service_cli.rows import items_of
+from self_service_cli.rows import cells, items_of
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -102,6 +102,26 @@ def reset_integrations(
     run(context, work, question=f"Drop {what}?")
 
 
+@app.command("health")
+def show_health(context: typer.Context) -> None:
+    """Operators: whether each integration's account at its provider works."""
+
+    async def work(command: Command, api: RequestManagerClient) -> None:
+        show_states(command.out, await api.integration_health())
+
+    run(context, work)
+
+
+@app.command("resume")
+def resume_integration(context: typer.Context, integration: IntegrationArgument) -> None:
+    """Operators: the account works again, try now what waits."""
+
+    async def work(command: Command, api: RequestManagerClient) -> None:
+        show_states(command.out, await api.resume_integration(integration))
+
+    run(context, work)
+
+
 def change(context: typer.Context, integration: Integration, body: IntegrationBody, *, everybody: bool) -> None:
     """Send what is set; what is not keeps its value."""
     settings: dict[str, JsonValue] = body.model_dump(mode="json", exclude_none=True)
@@ -158,6 +178,16 @@ def show(out: Output, found: JsonValue) -> None:
         for item in items
     ]
     out.table(("integration", "state", "priority", "retries", "from", "settings"), rows)
+
+
+def show_states(out: Output, found: JsonValue) -> None:
+    """The health of all, or of the one that was resumed."""
+    if out.is_json:
+        out.document(found)
+        return
+    items = items_of(found) or ([found] if isinstance(found, dict) and "state" in found else [])
+    names = ("integration", "state", "checked_at", "code", "reason")
+    out.table(names, [cells(item, *names) for item in items])
 
 
 def show_secret(out: Output, found: JsonValue) -> None:

@@ -43,7 +43,17 @@ from request_manager.pace import Pace
 from request_manager.parts import Parts
 from request_manager.processor import UnifiedRequestProcessor
 from request_manager.relay import Relay
-from request_manager.routes import accounts, dead_events, dead_letters, passed_on, requests, results, sessions, streams
+from request_manager.routes import (
+    accounts,
+    dead_events,
+    dead_letters,
+    deliveries,
+    passed_on,
+    requests,
+    results,
+    sessions,
+    streams,
+)
 from request_manager.settings import RequestManagerSettings
 from request_manager.store import retention
 from request_manager.store.accept import REQUESTS_QUEUE, accept
@@ -65,6 +75,7 @@ ROUTERS = (
     sessions.router,
     accounts.router,
     passed_on.router,
+    deliveries.router,
     passed_on.catalogue,
     dead_letters.router,
     dead_events.router,

@@ -233,6 +233,14 @@ class RequestManagerClient:
     async def integration_defaults(self) -> JsonValue:
         return await self._json("GET", "/api/v1/integration-defaults")
 
+    async def integration_health(self) -> JsonValue:
+        """Operators: whether each integration's account at its provider works."""
+        return await self._json("GET", "/api/v1/integration-health")
+
+    async def resume_integration(self, integration: str) -> JsonValue:
+        """Operators: the account works again, try what waits."""
+        return await self._json("POST", f"/api/v1/integration-health/{integration}/resume")
+
     async def set_integration_default(self, integration: str, settings: dict[str, JsonValue]) -> JsonValue:
         """Administrators: change the default of one integration for everybody."""
         return await self._json("PUT", f"/api/v1/integration-defaults/{integration}", settings)

@@ -223,6 +223,21 @@ def test_integrations_are_listed_for_me_and_for_everybody(api: FakeRequestManage
     assert both(api, "integrations", "list", "--everybody")[0].startswith("webhook\ton\t3")
 
 
+def test_operators_see_which_accounts_are_refused_and_resume_them(api: FakeRequestManager) -> None:
+    paused = {
+        "integration": "slack",
+        "state": "paused",
+        "reason": "The token was revoked.",
+        "checked_at": AT.isoformat(),
+    }
+    api.on("GET", "/api/v1/integration-health", reply({"items": [paused]}))
+    api.on("POST", "/api/v1/integration-health/slack/resume", reply({**paused, "state": "ok", "reason": ""}))
+    shown, document = both(api, "integrations", "health")
+    assert shown == "slack\tpaused\t2026-11-23 17:40\t\tThe token was revoked.\n"
+    assert document["items"] == [paused]
+    assert both(api, "integrations", "resume", "slack")[0].startswith("slack\tok\t")
+
+
 def test_an_integration_is_set_with_its_settings(api: FakeRequestManager, tmp_path: Path) -> None:
     view = {"integration": "webhook", "enabled": True, "config": {"url": "https://x"}, "updated_at": AT.isoformat()}
     api.on("PUT", f"{INTEGRATIONS}/webhook", reply(view))
