@@ -24,7 +24,7 @@ endif
 # of the stack compiles itself anew at each start, which is half of the time until all are ready.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up reset test check fmt bench chaos lock manifests sync
+.PHONY: help up reset test browser check fmt bench chaos lock manifests sync
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -35,8 +35,11 @@ up: sync ## Start everything on this machine; Ctrl-C ends it (EVENTING_ENABLED=t
 reset: sync ## End what is left of earlier runs and delete all local data
 	@$(BIN)/python -m local_stack reset $(ARGS)
 
-test: sync ## Run all tests
+test: sync browser ## Run all tests
 	@$(BIN)/pytest $(ARGS)
+
+browser: sync ## Install Chromium for the tests of pages, where it is missing
+	@$(BIN)/python -m tests.support.chromium
 
 check: sync ## Lint, check types and imports, run the unit tests
 	$(BIN)/ruff check
