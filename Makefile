@@ -36,7 +36,7 @@ reset: sync ## End what is left of earlier runs and delete all local data
 	@$(BIN)/python -m local_stack reset $(ARGS)
 
 test: sync browser ## Run all tests
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
 
 browser: sync ## Install Chromium for the tests of pages, where it is missing
 	@$(BIN)/python -m tests.support.chromium
@@ -46,7 +46,7 @@ check: sync ## Lint, check types and imports, run the unit tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -n 2 --dist loadgroup tests/unit
 
 fmt: sync ## Format the code and repair what the linter can
 	$(BIN)/ruff format

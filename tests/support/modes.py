@@ -13,6 +13,7 @@ import pytest
 FIXTURE = "system"
 FOLDER = "e2e"
 PASSED = "passed"
+PROPERTY = "mode"
 RANK = ("", PASSED, "skipped", "failed", "error")
 
 
@@ -104,7 +105,8 @@ OUTCOMES = pytest.StashKey[Outcomes]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[OUTCOMES] = Outcomes()
+    outcomes = config.stash[OUTCOMES] = Outcomes()
+    config.pluginmanager.register(Reports(outcomes), "reports-for-modes")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,10 +114,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     mode = mode_of(item)
     if mode is not None:
-        is_error = report.failed and report.when != "call"
-        if report.when == "call" or not report.passed:
-            item.config.stash[OUTCOMES].add(name_without_mode(item), mode, "error" if is_error else report.outcome)
+        report.user_properties.append((PROPERTY, (name_without_mode(item), mode.value)))
     return report
+
+
+class Reports:
+    """Reports come from the processes that run the tests to the one that prints."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self._outcomes = outcomes
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for key, value in report.user_properties:
+            if key == PROPERTY and (report.when == "call" or not report.passed):
+                assert isinstance(value, tuple | list)
+                is_error = report.failed and report.when != "call"
+                self._outcomes.add(value[0], Mode(value[1]), "error" if is_error else report.outcome)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -7,11 +7,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 LIST = Path(__file__).parents[1] / "skips.txt"
 MOST = 5
+DESELECTED = "deselected"
 SELECTING = ("-k", "-m", "--deselect", "--lf", "--last-failed", "--sw", "--stepwise")
 
 
@@ -22,6 +24,7 @@ class Skips:
     allowed: tuple[str, ...]
     selected_by_hand: bool
     found: list[str] = field(default_factory=list)
+    deselected: list[str] = field(default_factory=list)
 
     def add(self, node_id: str, why: str) -> None:
         if not node_id.startswith(self.allowed):
@@ -78,13 +81,27 @@ class Reports:
             self._skips.add(report.nodeid, "skipped at import")
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        self._skips.deselected += [item.nodeid for item in items]
+        self._leave_out([item.nodeid for item in items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """pytest-xdist forwards all but what its workers deselected; each of them deselects the same."""
+        new = set(getattr(node, "workeroutput", {}).get(DESELECTED, [])) - set(self._skips.deselected)
+        self._skips.deselected += sorted(new)
+        self._leave_out(sorted(new))
+
+    def _leave_out(self, node_ids: Sequence[str]) -> None:
         if not self._skips.selected_by_hand:
-            for item in items:
-                self._skips.add(item.nodeid, "deselected")
+            for node_id in node_ids:
+                self._skips.add(node_id, "deselected")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[DESELECTED] = session.config.stash[SKIPS].deselected
     if session.config.stash[SKIPS].found and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

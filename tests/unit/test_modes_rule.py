@@ -80,8 +80,11 @@ def run_pytest(folder: Path, tests: str, *chosen: str, more: str = "") -> tuple[
     return answer.returncode, answer.stdout
 
 
-def test_a_test_that_takes_the_fixture_as_it_is_runs_in_every_mode_and_is_counted(tmp_path: Path) -> None:
-    code, output = run_pytest(tmp_path, GOOD)
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "workers"])
+def test_a_test_that_takes_the_fixture_as_it_is_runs_in_every_mode_and_is_counted(
+    tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    code, output = run_pytest(tmp_path, GOOD, *workers)
     assert code == 0, output
     assert "e2e: 3 tests, direct 3 passed, eventing 3 passed, eventing twice 3 passed\n" in output
 

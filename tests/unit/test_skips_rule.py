@@ -36,16 +36,20 @@ def run_pytest(folder: Path, *arguments: str, ci: str = "") -> tuple[int, str]:
     return answer.returncode, answer.stdout
 
 
-def test_skips_and_expected_failures_fail_a_session_in_which_all_else_passes(tmp_path: Path) -> None:
-    code, output = run_pytest(tmp_path)
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "workers"])
+def test_skips_and_expected_failures_fail_a_session_in_which_all_else_passes(
+    tmp_path: Path, workers: tuple[str, ...]
+) -> None:
+    code, output = run_pytest(tmp_path, *workers)
     assert code == 1
     assert "test_some.py::test_that_is_skipped (skipped)" in output
     assert "test_some.py::test_that_may_fail (expected to fail)" in output
 
 
-def test_a_selection_by_hand_may_deselect_but_not_in_ci(tmp_path: Path) -> None:
-    assert run_pytest(tmp_path, "-k", "that_runs")[0] == 0
-    code, output = run_pytest(tmp_path, "-k", "that_runs", ci="true")
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "workers"])
+def test_a_selection_by_hand_may_deselect_but_not_in_ci(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    assert run_pytest(tmp_path, *workers, "-k", "that_runs")[0] == 0
+    code, output = run_pytest(tmp_path, *workers, "-k", "that_runs", ci="true")
     assert code == 1
     assert "test_some.py::test_that_is_skipped (deselected)" in output
 
