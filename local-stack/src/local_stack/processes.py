@@ -80,10 +80,20 @@ def find(started: Started) -> psutil.Process | None:
         if abs(process.create_time() - started.started_at) > START_TIME_TOLERANCE_S:
             return None
         arguments = started.command[1:]
-        seen = process.cmdline()
+        seen = _command_line(process)
     except psutil.Error:
         return None
     return process if seen[len(seen) - len(arguments) :] == arguments and len(seen) > len(arguments) else None
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    """For a moment a process that is just being started shows none."""
+    give_up_at = time.monotonic() + START_TIME_TOLERANCE_S
+    while not (seen := process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > give_up_at:
+            break
+        time.sleep(0.01)
+    return seen
 
 
 def stop_child(process: subprocess.Popen[bytes], *, grace_s: float, pause: Pause = time.sleep) -> None:
