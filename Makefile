@@ -24,10 +24,10 @@ endif
 # of the stack compiles itself anew at each start, which is half of the time until all are ready.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up reset test browser check fmt bench chaos lock manifests sync
+.PHONY: help up reset test browser check check-deploy fmt bench chaos lock manifests values-table sync
 
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 up: sync ## Start everything on this machine; Ctrl-C ends it (EVENTING_ENABLED=true: over a broker; ARGS="--free-ports")
 	@exec $(BIN)/python -m local_stack up $(ARGS)
@@ -48,6 +48,9 @@ check: sync ## Lint, check types and imports, run the unit tests
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist loadgroup tests/unit
 
+check-deploy: sync ## Check chart and images with the real tools, which are fetched into .local
+	@$(BIN)/pytest tests/deploy $(ARGS)
+
 fmt: sync ## Format the code and repair what the linter can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
@@ -65,6 +68,9 @@ lock: $(UV) ## Renew uv.lock and the locks of the model servers
 
 manifests: sync ## Render the broker and its triggers for the local broker from the chart
 	@$(BIN)/python -m tests.support.helm
+
+values-table: sync ## Write the table of the chart's values into its README
+	@$(BIN)/python -m tests.support.values_table
 
 sync: $(UV)
 	@"$(UV)" sync --frozen --quiet

@@ -1,6 +1,7 @@
 """A strict check of rendered objects: unknown fields, wrong types, and kinds without a schema are errors."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ class BadManifest(Exception):
     """Names the object and what is wrong with it."""
 
 
-def check_manifest(document: dict[str, Any]) -> None:
-    """Raises BadManifest."""
+def check_manifest(document: dict[str, Any], versions: Sequence[str] = KUBERNETES_VERSIONS) -> None:
+    """Raises BadManifest. Kinds of Kubernetes itself are checked by the schemas of these versions."""
     title = f"{document['kind']} {document['metadata'].get('name')}"
     group, _, version = document["apiVersion"].rpartition("/")
     path = SCHEMAS / group / f"{document['kind'].lower()}_{version}.json"
@@ -27,7 +28,7 @@ def check_manifest(document: dict[str, Any]) -> None:
         if path.exists():
             _check_custom(document, path)
         else:
-            for kubernetes in KUBERNETES_VERSIONS:
+            for kubernetes in versions:
                 kubernetes_validate.validate(document, kubernetes, strict=True)
     except jsonschema.ValidationError as exc:
         raise BadManifest(f"{title}: {'.'.join(map(str, exc.absolute_path))}: {exc.message}") from exc
@@ -36,8 +37,8 @@ def check_manifest(document: dict[str, Any]) -> None:
 
 
 def _check_custom(document: dict[str, Any], path: Path) -> None:
-    if unknown := set(document) - TOP_LEVEL:  # most schemas leave the top level open
-        raise BadManifest(f"{document['kind']}: unknown field {min(unknown)!r}")
+    if unknown := set(document) ^ TOP_LEVEL:  # most schemas leave the top level open
+        raise BadManifest(f"{document['kind']}: unknown or missing field {min(unknown)!r}")
     schema = json.loads(path.read_text())
     delivery = schema["properties"]["spec"]["properties"].get("delivery")
     if delivery is not None:

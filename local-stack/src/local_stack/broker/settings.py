@@ -29,9 +29,9 @@ class BrokerSettings(BaseSettings):
     log_format: str = Field(default="json", pattern="^(json|console)$")
 
     def subscribers(self) -> dict[str, str]:
-        """The base URL of each Service that a `ref` may name."""
+        """The base URL of each Service that a `ref` may name, named as the chart does for the release `self-service-agent`."""
         return {
-            "request-manager": self.request_manager_url,
-            "agent-service": self.agent_service_url,
-            "integration-dispatcher": self.integration_dispatcher_url,
+            "self-service-agent-request-manager": self.request_manager_url,
+            "self-service-agent-agent-service": self.agent_service_url,
+            "self-service-agent-integration-dispatcher": self.integration_dispatcher_url,
         } | self.broker_subscribers
