@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from shared_models.logging import get_logger
 
 from agent_service.domain.agents import (
     BUILT_IN_TOOLS,
@@ -27,6 +28,8 @@ AGENTS_FOLDER = Path(__file__).resolve().parents[2] / "agents"
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_DEPTH = 6
+
+log = get_logger(__name__)
 
 type Place = tuple[str | int, ...]
 type Construct = Callable[[yaml.Node], Any]
@@ -56,11 +59,12 @@ class AgentFile(BaseModel):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the agents may name. `model` is used where a file names none."""
+    """What the agents may name. `model` is used where a file names none. `off`: servers that are known but not there."""
 
     servers: frozenset[str]
     knowledge_bases: frozenset[str]
     model: str
+    off: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,9 @@ class ReadFile:
 
 
 def load_agents(folder: Path, around: Surroundings) -> AgentCatalogue:
-    """All `*.yaml` of the folder. Raises AgentFilesInvalid, which names every mistake at once."""
+    """All `*.yaml` of the folder but those that need a server that is off, and hand-overs to them.
+
+    Raises AgentFilesInvalid, which names every mistake at once."""
     paths = sorted(path for path in folder.glob("*.y*ml") if path.suffix in (".yaml", ".yml"))
     mistakes: list[str] = []
     files: list[ReadFile] = []
@@ -95,9 +101,15 @@ def load_agents(folder: Path, around: Surroundings) -> AgentCatalogue:
         mistakes += [file.at(mistake) for mistake in cross_checks(file, names, around)]
     if ENTRY_AGENT not in names:
         mistakes.append(f"{folder}: there is no {ENTRY_AGENT}.yaml, with which every session begins")
+    left_out = {file.content.name for file in files if around.off & set(file.content.tools)}
+    if ENTRY_AGENT in left_out:
+        mistakes.append(f"{ENTRY_AGENT}.yaml: it needs an MCP server that has no URL in MCP_SERVERS")
     if mistakes:
         raise AgentFilesInvalid("\n".join(mistakes))
-    return AgentCatalogue([_definition(file, around.model) for file in files])
+    for name in sorted(left_out):
+        log.warning("agent_left_out", agent=name, cause="an MCP server that it needs has no URL in MCP_SERVERS")
+    kept = [file for file in files if file.content.name not in left_out]
+    return AgentCatalogue([_definition(file, around.model, left_out) for file in kept])
 
 
 def read_agent_file(path: Path) -> ReadFile:
@@ -159,7 +171,7 @@ def _tools(content: AgentFile) -> list[str]:
     return [tool for tools in content.tools.values() for tool in tools]
 
 
-def _definition(file: ReadFile, default_model: str) -> AgentDefinition:
+def _definition(file: ReadFile, default_model: str, left_out: set[str]) -> AgentDefinition:
     content = file.content
     return AgentDefinition(
         name=content.name,
@@ -170,7 +182,7 @@ def _definition(file: ReadFile, default_model: str) -> AgentDefinition:
         sampling=content.sampling,
         tools={server: tuple(tools) for server, tools in content.tools.items()},
         knowledge_bases=tuple(content.knowledge_bases),
-        handoffs=tuple(content.handoffs),
+        handoffs=tuple(agent for agent in content.handoffs if agent not in left_out),
         confirm=dict(content.confirm),
         limits=content.limits,
     )

@@ -92,7 +92,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None, outsid
     health = Health(
         ServiceName.AGENT_SERVICE.value,
         {"started": is_started, "migrations": is_migrated},
-        facts={**settings.facts, "model": settings.llama_stack_model},
+        facts={**settings.facts, "model": settings.llama_stack_model or "first listed"},
     )
 
     @asynccontextmanager
@@ -151,6 +151,7 @@ def installed_agents(settings: Settings) -> AgentCatalogue:
         servers=frozenset(settings.mcp_servers),
         knowledge_bases=knowledge_bases(settings.knowledge_dir),
         model=settings.llama_stack_model,
+        off=settings.mcp_servers_off,
     )
     return load_agents(settings.agents_dir, around)
 
@@ -174,7 +175,8 @@ async def real_outside(
     ingestor = Ingestor(database, embeddings, settings.knowledge_dir, lock_url=lock_url)
     ingestor.start()
     stack.push_async_callback(ingestor.stop)
-    tools = McpTools(client, settings.mcp_servers, IdentitySigner(settings.identity_signing_key.get_secret_value()))
+    servers = {name: url for name, url in settings.mcp_servers.items() if url}
+    tools = McpTools(client, servers, IdentitySigner(settings.identity_signing_key.get_secret_value()))
     knowledge = KnowledgeSearch(database, embeddings)
     await asyncio.gather(
         warm_patiently("model", llama_stack.warm, patience_s=0),

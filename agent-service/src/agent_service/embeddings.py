@@ -34,6 +34,11 @@ class Embeddings:
         self._api_key = api_key
         self.model = model
 
+    @property
+    def is_off(self) -> bool:
+        """No server is named: there is nothing to wait for."""
+        return not self._url
+
     async def embed_query(self, text: str) -> Vector:
         """Raises EmbeddingsUnavailable, soon: a person waits."""
         return (await self._batch([text], QUERY_TIMEOUT_S))[0]

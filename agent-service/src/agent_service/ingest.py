@@ -76,7 +76,7 @@ class Ingestor:
         while True:
             try:
                 report = await self.run()
-                if report.is_finished:
+                if report.is_finished or (self._embeddings.is_off and not report.is_busy_elsewhere):
                     return
             except OSError as exc:
                 log.error("knowledge_folder_unreadable", folder=str(self._folder), cause=str(exc))

@@ -7,6 +7,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import orjson
@@ -19,6 +21,7 @@ from llama_stack_client import (
 )
 from shared_clients.stream import read_events
 from shared_models.errors import UpstreamUnavailable
+from shared_models.logging import get_logger
 from shared_models.telemetry import MODEL_DURATION, MODEL_TOKENS, current_traceparent
 
 from agent_service.domain.ports import Item, ModelCall, ModelReply, OnDelta
@@ -28,6 +31,7 @@ from agent_service.responses import (
     DONE_EVENTS,
     FAILED_EVENTS,
     error_text,
+    first_language_model,
     read_json,
     read_reply,
     refusal,
@@ -36,11 +40,14 @@ from agent_service.responses import (
 )
 
 RESPONSES = "/v1/responses"
+MODELS = "/v1/models"
 CONVERSATIONS = "/v1/conversations"
 MAX_REPLY_BYTES = 8 * 1024 * 1024
 CONNECT_TIMEOUT_S = 5.0
 SHORT_TIMEOUT_S = 10.0
 ITEMS_PER_APPEND = 20
+
+log = get_logger(__name__)
 
 
 class LlamaStack:
@@ -57,6 +64,7 @@ class LlamaStack:
             timeout=httpx.Timeout(SHORT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
         )
         self._max_reply_bytes = max_reply_bytes
+        self._chosen_model = ""
 
     async def respond(self, call: ModelCall) -> ModelReply:
         """Ask once. Raises the errors of the port."""
@@ -67,6 +75,7 @@ class LlamaStack:
             outcome = "ok"
         except ModelError as exc:
             outcome = exc.code
+            self._chosen_model = ""  # it may be the model that is gone: choose again
             raise
         finally:
             MODEL_DURATION.labels(call.agent, outcome).observe(time.perf_counter() - started)
@@ -75,10 +84,20 @@ class LlamaStack:
         return reply
 
     async def _respond(self, call: ModelCall) -> ModelReply:
+        if not call.model:
+            call = replace(call, model=await self._model())
         async with self._post(RESPONSES, request_body(call), call.timeout_s) as response:
             if call.on_delta is not None:
                 return await self._read_stream(response, call.on_delta)
             return read_reply(await self._read(response))
+
+    async def _model(self) -> str:
+        """The first language model that the server lists. Raises ModelError."""
+        if not self._chosen_model:
+            async with self._post(MODELS, None, SHORT_TIMEOUT_S) as response:
+                self._chosen_model = first_language_model(read_json(await self._read(response)))
+            log.info("model_chosen", model=self._chosen_model)
+        return self._chosen_model
 
     async def warm(self) -> None:
         """Go the whole way of a call once without asking a model: the server refuses an empty body.
@@ -121,7 +140,7 @@ class LlamaStack:
                 raise exc.as_model_error() from exc
 
     @asynccontextmanager
-    async def _post(self, path: str, body: bytes, timeout_s: float) -> AsyncIterator[httpx.Response]:
+    async def _post(self, path: str, body: bytes | None, timeout_s: float) -> AsyncIterator[httpx.Response]:
         try:
             async with self._sent(path, body, timeout_s) as response:
                 yield response
@@ -129,7 +148,7 @@ class LlamaStack:
             raise exc.as_model_error() from exc
 
     @asynccontextmanager
-    async def _sent(self, path: str, body: bytes, timeout_s: float) -> AsyncIterator[httpx.Response]:
+    async def _sent(self, path: str, body: bytes | None, timeout_s: float) -> AsyncIterator[httpx.Response]:
         """An accepted call whose body is still to be read. `timeout_s` is for all of it. Raises _Refused, ModelError."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -145,16 +164,18 @@ class LlamaStack:
         except (httpx.TransportError, APIConnectionError, UpstreamUnavailable) as exc:
             raise ModelUnavailable(f"{path}: {exc!r}"[:300]) from exc
 
-    async def _send(self, path: str, body: bytes, timeout_s: float) -> httpx.Response:
+    async def _send(self, path: str, body: bytes | None, timeout_s: float) -> httpx.Response:
+        """POST the body; without one GET."""
+        options = {
+            "headers": _headers(),
+            "timeout": httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+        }
+        how: Any = {"cast_to": httpx.Response, "options": options, "stream": True, "stream_cls": AsyncStream[object]}
         try:
-            response = await self._client.post(
-                path,
-                cast_to=httpx.Response,
-                content=body,
-                options={"headers": _headers(), "timeout": httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S)},
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
+            if body is None:
+                response = await self._client.get(path, **how)
+            else:
+                response = await self._client.post(path, content=body, **how)
         except APIStatusError as exc:
             raise _Refused(exc.response) from exc
         except APIConnectionError as exc:

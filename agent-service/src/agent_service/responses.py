@@ -4,6 +4,7 @@ Source: https://platform.openai.com/docs/api-reference/responses; what both serv
 llama-stack 0.7."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -63,6 +64,21 @@ def request_body(call: ModelCall) -> bytes:
     if call.on_delta is not None:
         body["stream"] = True
     return orjson.dumps(body)
+
+
+def first_language_model(models: Mapping[str, Any]) -> str:
+    """The id of the first one in the reply of `GET /v1/models`. Raises ModelUnavailable when there is none.
+
+    OGX tells the type in `custom_metadata`, older servers beside the id; a plain OpenAI server tells none."""
+    listed = models.get("data")
+    for model in listed if isinstance(listed, list) else []:
+        if not isinstance(model, dict):
+            continue
+        told = model.get("custom_metadata") or model
+        name = model.get("id") or model.get("identifier")
+        if isinstance(name, str) and isinstance(told, dict) and told.get("model_type", "llm") == "llm":
+            return name
+    raise ModelUnavailable("LLAMA_STACK_MODEL is empty, and the server lists no language model")
 
 
 def read_reply(raw: bytes) -> ModelReply:

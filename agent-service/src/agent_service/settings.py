@@ -23,14 +23,16 @@ class ServerSessions(StrEnum):
 class Settings(ServiceSettings):
     port: int = Field(default=8081, ge=0, le=65535)
     llama_stack_url: str = "http://127.0.0.1:8321"
-    llama_stack_model: str = "llm/demo-rules"
+    llama_stack_model: str = Field(default="", description="empty: the first language model that the server lists")
     llama_stack_api_key: SecretStr = SecretStr("")
     llama_stack_sessions: ServerSessions = ServerSessions.NONE
-    embeddings_url: str = "http://127.0.0.1:8086/v1"
+    embeddings_url: str = Field(default="http://127.0.0.1:8086/v1", description="empty: knowledge is found by words")
     embeddings_model: str = "use-multilingual-v3"
     embeddings_api_key: SecretStr = SecretStr("")
     identity_signing_key: SecretStr = Field(description="base64 of a raw 32-byte Ed25519 seed")
-    mcp_servers: dict[str, str] = Field(default_factory=dict, description="name → URL of the MCP endpoint")
+    mcp_servers: dict[str, str] = Field(
+        default_factory=dict, description="name → URL of the MCP endpoint; empty URL: off"
+    )
     agents_dir: Path = AGENTS_FOLDER
     knowledge_dir: Path = KNOWLEDGE_FOLDER
 
@@ -42,6 +44,10 @@ class Settings(ServiceSettings):
     model_retry_base_s: float = Field(default=0.5, gt=0)
     session_days: int = Field(default=30, ge=1, description="a session without a request for so long has expired")
     sweep_every_s: float = Field(default=15.0, gt=0)
+
+    @property
+    def mcp_servers_off(self) -> frozenset[str]:
+        return frozenset(name for name, url in self.mcp_servers.items() if not url)
 
     @model_validator(mode="after")
     def check_own(self) -> Self:

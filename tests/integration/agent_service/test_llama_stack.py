@@ -91,6 +91,24 @@ async def test_a_reply_is_read_and_the_key_and_body_are_sent(model: LlamaStack, 
     assert body["instructions"] == "Be brief."
 
 
+async def test_without_a_model_the_first_listed_one_is_asked_and_chosen_again_after_an_error(
+    model: LlamaStack, script: ScriptedResponses
+) -> None:
+    call, hello = replace(CALL, model=""), json_reply(response(message("Hello")))
+    gone = json_reply({"detail": "Model 'llm/old' not found"}, 404)
+    script.plays(
+        *(json_reply({"data": [{"id": "llm/old"}]}), hello, hello, gone),
+        *(json_reply({"data": [{"id": "llm/new"}]}), hello),
+    )
+    await model.respond(call)
+    await model.respond(call)
+    with pytest.raises(ModelAuthFailed):
+        await model.respond(call)
+    await model.respond(call)
+    asked = [body["model"] if body else path for path, _, body in script.seen]
+    assert asked == ["/v1/models", "llm/old", "llm/old", "llm/old", "/v1/models", "llm/new"]
+
+
 async def test_an_address_that_ends_in_v1_is_the_same_server(
     http: httpx.AsyncClient, script: ScriptedResponses
 ) -> None:

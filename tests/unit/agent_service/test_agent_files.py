@@ -1,5 +1,6 @@
 """Agent files: what is wrong is refused at start, with file and line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_every_agent_can_be_reached_from_the_first_one() -> None:
         reached.add(agent.name)
         waiting += [name for name in agent.handoffs if name not in reached]
     assert reached == {agent.name for agent in agents}
+
+
+def test_an_agent_whose_server_is_off_is_left_out_with_the_hand_overs_to_it() -> None:
+    agents = load_agents(AGENTS_FOLDER, replace(AROUND, off=frozenset({"servicenow"})))
+    assert [agent.name for agent in agents] == ["routing-agent"]
+    assert agents.entry.handoffs == ()
+
+
+def test_the_first_agent_cannot_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "routing-agent.yaml").write_text(ROUTER + "tools: {servicenow: [find_my_laptops]}\n")
+    with pytest.raises(AgentFilesInvalid, match=r"routing-agent\.yaml: it needs an MCP server that has no URL"):
+        load_agents(tmp_path, replace(AROUND, off=frozenset({"servicenow"})))
 
 
 def test_the_effect_of_a_write_is_told_in_plain_words() -> None:

@@ -14,7 +14,7 @@ from agent_service.errors import (
     ModelTimeout,
     ModelUnavailable,
 )
-from agent_service.responses import error_text, read_reply, refusal, reply_of, request_body
+from agent_service.responses import error_text, first_language_model, read_reply, refusal, reply_of, request_body
 
 from tests.support.scripted_responses import function_call, message, response
 
@@ -193,3 +193,25 @@ def test_a_long_refusal_is_cut_for_the_log() -> None:
 )
 def test_error_words_are_found_in_every_shape(body: Any, text: str) -> None:
     assert error_text(body) == text
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        [
+            {"id": "st/small", "custom_metadata": {"model_type": "embedding"}},
+            {"id": "vllm/big", "custom_metadata": {"model_type": "llm"}},
+        ],
+        [{"identifier": "st/small", "model_type": "embedding"}, {"identifier": "vllm/big", "model_type": "llm"}],
+        [{"id": "vllm/big", "object": "model"}, {"id": "vllm/other", "object": "model"}],
+        [None, {"id": 5}, {"id": "vllm/big", "custom_metadata": {}}],
+    ],
+)
+def test_the_first_language_model_is_found_in_each_servers_list(models: list[Any]) -> None:
+    assert first_language_model({"data": models}) == "vllm/big"
+
+
+@pytest.mark.parametrize("reply", [{}, {"data": None}, {"data": [{"id": "e", "model_type": "embedding"}]}])
+def test_without_a_language_model_the_setting_is_named(reply: dict[str, Any]) -> None:
+    with pytest.raises(ModelUnavailable, match="LLAMA_STACK_MODEL is empty"):
+        first_language_model(reply)
