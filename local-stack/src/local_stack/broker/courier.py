@@ -14,9 +14,10 @@ from shared_models.tokens import ServiceTokens
 from local_stack.broker.knobs import Mischief
 from local_stack.broker.manifests import Destination, Mode, Policy
 from local_stack.broker.rules import Answer, Failure, Verdict, judge, pause_s
+from local_stack.broker.settings import RELEASE
 from local_stack.broker.wire import MAX_EVENT_BYTES, Event, NotAnEvent, parse
 
-SERVICES = frozenset(service.value for service in ServiceName)
+SERVICES = {RELEASE + service.value: service for service in ServiceName}
 NO_ANSWER = Answer()
 # An event without a type of its data gets none on the way.
 SKIPPED_HEADERS = ("user-agent", "accept", "accept-encoding", "content-type")
@@ -103,7 +104,7 @@ class Courier:
     async def _post(self, event: Event, headers: dict[str, str], to: Destination, timeout_s: float) -> Answer:
         assert self._http is not None
         if self._tokens is not None and to.name in SERVICES:
-            headers["authorization"] = f"Bearer {self._tokens.make(ServiceName(to.name))}"
+            headers["authorization"] = f"Bearer {self._tokens.make(SERVICES[to.name])}"
         else:
             headers.pop("authorization", None)
         timeout = aiohttp.ClientTimeout(total=timeout_s)

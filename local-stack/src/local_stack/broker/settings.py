@@ -7,6 +7,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from local_stack.broker.manifests import Mode
 
+RELEASE = "self-service-agent-"
+"""What the chart puts in front of the names of its Services, by the name of the release."""
+
 SHIPPED_MANIFESTS = Path(__file__).with_name("manifests.yaml")
 
 
@@ -29,9 +32,9 @@ class BrokerSettings(BaseSettings):
     log_format: str = Field(default="json", pattern="^(json|console)$")
 
     def subscribers(self) -> dict[str, str]:
-        """The base URL of each Service that a `ref` may name, named as the chart does for the release `self-service-agent`."""
+        """The base URL of each Service that a `ref` may name, by the name that the chart gives it."""
         return {
-            "self-service-agent-request-manager": self.request_manager_url,
-            "self-service-agent-agent-service": self.agent_service_url,
-            "self-service-agent-integration-dispatcher": self.integration_dispatcher_url,
+            RELEASE + "request-manager": self.request_manager_url,
+            RELEASE + "agent-service": self.agent_service_url,
+            RELEASE + "integration-dispatcher": self.integration_dispatcher_url,
         } | self.broker_subscribers
