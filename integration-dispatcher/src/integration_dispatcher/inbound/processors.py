@@ -14,6 +14,8 @@ def all_processors(edges: InboundEdges) -> Processors:
         processors["email"] = email_processor(edges)
     if edges.settings.has_slack:
         from integration_dispatcher.inbound.slack import slack_processor
+        from integration_dispatcher.inbound.slack_actions import slack_actions
 
         processors["slack"] = slack_processor(edges)
+        processors["slack_action"] = slack_actions(edges)
     return processors
