@@ -22,6 +22,7 @@ from integration_dispatcher.domain.selection import NOT_HERE, Effective
 from integration_dispatcher.handlers.base import (
     Delivered,
     DeliveryDelayed,
+    DeliveryPostponed,
     DeliveryRejected,
     IntegrationHandler,
     IntegrationPaused,
@@ -85,6 +86,9 @@ class Sender:
             return await self._end(taken, outcome, end, item, workers)
         except NotUsable as exc:
             return await self._end(taken, Outcome(), InVain("failed", str(exc), counted=False), item, workers)
+        except DeliveryPostponed as exc:
+            await deliveries.untried(self._database, taken, exc.after_s)
+            raise RetryLater(str(exc), after_s=exc.after_s, counted=False) from exc
         except DeliveryDelayed as exc:
             self._count(taken, "delayed")
             return await self._after_failure(taken, exc, item, workers)

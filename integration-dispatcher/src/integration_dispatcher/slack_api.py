@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import httpx
 import orjson
@@ -20,10 +21,16 @@ TOO_MANY = 429
 
 type Json = dict[str, Any]
 
+_APIS: "WeakKeyDictionary[Database, SlackApi]" = WeakKeyDictionary()
+
 
 def slack_api(settings: SlackSettings, http: httpx.AsyncClient, database: Database) -> "SlackApi":
-    pace = SlackPace(database, post_every_s=settings.slack_post_every_s)
-    return SlackApi(http, settings.slack_api_url, settings.slack_bot_token, pace, timeout_s=settings.slack_timeout_s)
+    """The same one for all of a process: they share one pace."""
+    if database not in _APIS:
+        pace = SlackPace(database, post_every_s=settings.slack_post_every_s)
+        url, timeout_s = settings.slack_api_url, settings.slack_timeout_s
+        _APIS[database] = SlackApi(http, url, settings.slack_bot_token, pace, timeout_s=timeout_s)
+    return _APIS[database]
 
 
 class SlackSilent(Exception):
@@ -63,18 +70,18 @@ class SlackApi:
         """Return Slack's reply. `channel`: the call posts there, one per second.
 
         Raises SlackBusy (not called, or answered 429), SlackSilent, SlackRefused."""
-        await self._pace.turn(method, channel)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                reply, body = await self._exchange(method, arguments)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-            raise SlackSilent("No connection to Slack.", may_have_worked=False) from exc
-        except (TimeoutError, httpx.TransportError, httpx.DecodingError) as exc:
-            raise SlackSilent("Slack did not answer in time, or not whole.", may_have_worked=True) from exc
-        if reply.status_code == TOO_MANY:
-            retry_after_s = _seconds(reply.headers.get("retry-after", ""))
-            await self._pace.close(method, retry_after_s)
-            raise SlackBusy(method, retry_after_s)
+        async with self._pace.turn(method, channel):
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    reply, body = await self._exchange(method, arguments)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+                raise SlackSilent("No connection to Slack.", may_have_worked=False) from exc
+            except (TimeoutError, httpx.TransportError, httpx.DecodingError) as exc:
+                raise SlackSilent("Slack did not answer in time, or not whole.", may_have_worked=True) from exc
+            if reply.status_code == TOO_MANY:
+                retry_after_s = _seconds(reply.headers.get("retry-after", ""))
+                await self._pace.close(method, retry_after_s)
+                raise SlackBusy(method, retry_after_s, was_called=True)
         return _read(method, reply.status_code, body)
 
     async def _exchange(self, method: str, arguments: Mapping[str, Any]) -> tuple[httpx.Response, bytes]:

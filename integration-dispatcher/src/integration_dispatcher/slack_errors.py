@@ -1,6 +1,6 @@
 """What Slack's refusals mean for a delivery. Source: https://docs.slack.dev/reference/methods/chat.postMessage#errors"""
 
-from integration_dispatcher.handlers.base import DeliveryDelayed, DeliveryRejected, IntegrationPaused
+from integration_dispatcher.handlers.base import DeliveryDelayed, DeliveryPostponed, DeliveryRejected, IntegrationPaused
 from integration_dispatcher.slack_api import SlackRefused, SlackSilent
 from integration_dispatcher.slack_pace import SlackBusy
 
@@ -36,9 +36,14 @@ TARGETS = {
 }
 
 
-def refusal(exc: SlackBusy | SlackSilent | SlackRefused) -> DeliveryDelayed | DeliveryRejected | IntegrationPaused:
+type Verdict = DeliveryDelayed | DeliveryPostponed | DeliveryRejected | IntegrationPaused
+
+
+def refusal(exc: SlackBusy | SlackSilent | SlackRefused) -> Verdict:
     """The one that says what is to be done. Words that are not known are final: they speak of this message or its place."""
     if isinstance(exc, SlackBusy):
+        if not exc.was_called:
+            return DeliveryPostponed(str(exc), after_s=exc.retry_after_s)
         return DeliveryDelayed(str(exc), code=429, retry_after_s=exc.retry_after_s)
     if isinstance(exc, SlackSilent):
         return DeliveryDelayed(exc.reason, code=exc.code)

@@ -3,13 +3,19 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 from integration_dispatcher.domain.slack_message import Place, Post
-from integration_dispatcher.handlers.base import DeliveryDelayed, DeliveryRejected, IntegrationPaused, Message
+from integration_dispatcher.handlers.base import (
+    DeliveryDelayed,
+    DeliveryPostponed,
+    DeliveryRejected,
+    IntegrationPaused,
+    Message,
+)
 from integration_dispatcher.handlers.slack import SlackConfig, SlackIntegrationHandler
 from integration_dispatcher.slack_errors import ACCOUNT
 from shared_models.errors import InvalidRequest
 from shared_models.ids import new_id
 
-from tests.support.fake_slack import FakeSlack, Fault, drops_the_answer, limits, refuses
+from tests.support.fake_slack import FakeSlack, Fault, drops_the_answer, limits, ok, refuses
 
 CONFIG = SlackConfig()
 POST = "chat.postMessage"
@@ -91,6 +97,25 @@ async def test_nothing_is_posted_again_while_it_is_unknown_whether_it_arrived(
     assert slack.messages == []
 
 
+async def test_a_try_that_may_have_worked_counts_as_one_even_if_it_could_not_be_looked_up(
+    handler: SlackIntegrationHandler, slack: FakeSlack
+) -> None:
+    slack.faults = {POST: [drops_the_answer], "conversations.replies": [limits(30)]}
+    with pytest.raises(DeliveryDelayed):
+        await handler.deliver(message(), CONFIG)
+    slack.faults = {POST: [drops_the_answer]}
+
+    with pytest.raises(DeliveryDelayed):
+        await handler.deliver(message(), CONFIG)
+
+
+async def test_halves_of_which_one_was_sent_count_as_a_try(handler: SlackIntegrationHandler, slack: FakeSlack) -> None:
+    slack.faults[POST] = [refuses("msg_too_long"), lambda _arguments: ok(ts="1.2"), limits(30)]
+
+    with pytest.raises(DeliveryDelayed):
+        await handler.deliver(message(texts=("a", "b")), CONFIG)
+
+
 async def test_a_call_that_never_left_is_not_looked_up(handler: SlackIntegrationHandler, slack: FakeSlack) -> None:
     def unreachable(_arguments: object) -> httpx.Response:
         raise httpx.ConnectError("no route")
@@ -166,12 +191,15 @@ async def test_no_call_is_made_before_retry_after_has_passed(
 ) -> None:
     slack.faults[POST] = [limits(30)]
 
+    with pytest.raises(DeliveryDelayed) as delayed:
+        await handler.deliver(message(), CONFIG)
     for _ in range(5):
-        with pytest.raises(DeliveryDelayed) as caught:
+        with pytest.raises(DeliveryPostponed) as caught:
             await handler.deliver(message(), CONFIG)
 
     assert len(slack.called(POST)) == 1
-    assert 25 < (caught.value.retry_after_s or 0) <= 30
+    assert delayed.value.retry_after_s == 30
+    assert 0 < caught.value.after_s <= 30
 
 
 @pytest.mark.parametrize(

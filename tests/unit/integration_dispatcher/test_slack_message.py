@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 from integration_dispatcher.domain.slack_buttons import CONFIRM, DECIDING, FEEDBACK, Subject, settled
-from integration_dispatcher.domain.slack_message import Place, Post, posts_of, target_of, text_of
+from integration_dispatcher.domain.slack_message import MOVED, Place, Post, posts_of, target_of, text_of
 from integration_dispatcher.domain.slack_text import length
 from integration_dispatcher.domain.templates import words
 from shared_models.enums import IntegrationType, RequestStatus
@@ -77,7 +77,7 @@ def test_a_personal_answer_to_a_question_in_public_is_sent_to_the_person_with_a_
     assert answer_post.place == Place(user="U1", email="ana@example.com")
     assert "<#C1>" in str(answer_post.blocks[0])
     assert note.place == Place("C1", "17.5", "U1")
-    assert text_of(note.blocks).startswith("<@U1> I have sent you the answer in a direct message")
+    assert text_of(note.blocks) == MOVED
     assert "Hello" not in str(note.blocks)
     assert target_of(answer, "").startswith("direct message/")
 

@@ -18,6 +18,7 @@ type Json = dict[str, Any]
 
 SECTION_LIMIT = 2900
 SECTIONS_OF_MESSAGE = 3
+MOVED = "The answer is meant for one person alone, so I have sent it to them as a direct message."
 MAX_SOURCES = 5
 MAX_SOURCE_LENGTH = 200
 
@@ -95,8 +96,7 @@ def posts_of(answer: AgentResponse, markdown: str, channel: str) -> list[Post]:
     messages[-1] += [*_sources(answer), *buttons(answer)]
     posts = [Post(place, blocks) for blocks in messages]
     if is_moved:
-        told = f"<@{escape(asked.user)}> I have sent you the answer in a direct message: it is meant for you alone."
-        posts.append(Post(asked, [_section(told)]))
+        posts.append(Post(asked, [_section(MOVED)]))
     return posts
 
 

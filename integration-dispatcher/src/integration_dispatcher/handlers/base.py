@@ -84,6 +84,14 @@ class DeliveryDelayed(Exception):
         self.retry_after_s = retry_after_s
 
 
+class DeliveryPostponed(Exception):
+    """Not tried: the provider wants no message before `after_s` have passed. It counts as nothing."""
+
+    def __init__(self, reason: str, *, after_s: float) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
 class DeliveryRejected(Exception):
     """Never: the provider or a rule of ours refuses for good. `disables`: the integration is switched off as well."""
 
@@ -136,7 +144,7 @@ class IntegrationHandler(Protocol):
         """The message as this integration sends it, one text per part, which only `deliver` reads. Pure."""
 
     async def deliver(self, message: Message, config: IntegrationConfig) -> Delivered:
-        """Send one part. Raises DeliveryDelayed, DeliveryRejected, IntegrationPaused."""
+        """Send one part. Raises DeliveryDelayed, DeliveryPostponed, DeliveryRejected, IntegrationPaused."""
 
     async def notify(self, notice: Notice, config: IntegrationConfig) -> bool:
         """Send a notice to the address of `config` now; True: the receiver has proven itself by echoing the challenge.

@@ -26,7 +26,7 @@ from integration_dispatcher.handlers.base import (
 )
 from integration_dispatcher.slack_api import SlackApi, SlackRefused, SlackSilent, slack_api, text_at
 from integration_dispatcher.slack_errors import refusal
-from integration_dispatcher.slack_pace import SlackBusy
+from integration_dispatcher.slack_pace import SlackBusy, after_a_call
 from integration_dispatcher.slack_people import SlackPeople
 from integration_dispatcher.slack_search import find_post
 
@@ -108,8 +108,9 @@ class SlackIntegrationHandler:
             if exc.error not in TOO_LONG or len(blocks) < 2:
                 raise
         half = len(blocks) // 2
-        first = await self._send(message, place, blocks[:half], key=f"{key}/1")
-        await self._send(message, place, blocks[half:], key=f"{key}/2")
+        with after_a_call():
+            first = await self._send(message, place, blocks[:half], key=f"{key}/1")
+            await self._send(message, place, blocks[half:], key=f"{key}/2")
         return first
 
     async def _post_once(self, message: Message, place: Place, blocks: list[Json], key: str) -> str:
@@ -119,8 +120,9 @@ class SlackIntegrationHandler:
         try:
             return await self._post(place, blocks, key)
         except SlackSilent as exc:
-            if exc.may_have_worked and (found := await find_post(self._api, place, message.delivery_id, key)):
-                return found
+            with after_a_call():
+                if exc.may_have_worked and (found := await find_post(self._api, place, message.delivery_id, key)):
+                    return found
             raise
 
     async def _post(self, place: Place, blocks: list[Json], key: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared_models.work_item import GiveUp, RetryLater
 
-from integration_dispatcher.handlers.base import DeliveryDelayed, IntegrationPaused
+from integration_dispatcher.handlers.base import DeliveryDelayed, DeliveryPostponed, IntegrationPaused
 from integration_dispatcher.slack_api import SlackApi, SlackRefused, SlackSilent, text_at
 from integration_dispatcher.slack_errors import refusal
 from integration_dispatcher.slack_pace import SlackBusy
@@ -47,6 +47,8 @@ def _verdict(method: str, exc: SlackBusy | SlackSilent | SlackRefused) -> RetryL
     failure = refusal(exc)
     if isinstance(failure, IntegrationPaused):
         return RetryLater(f"{method}: {failure}", after_s=PAUSED_S)
+    if isinstance(failure, DeliveryPostponed):
+        return RetryLater(f"{method}: {failure}", after_s=failure.after_s, counted=False)
     if isinstance(failure, DeliveryDelayed):
         return RetryLater(f"{method}: {failure}", after_s=failure.retry_after_s)
     return GiveUp(f"{method}: {failure}")

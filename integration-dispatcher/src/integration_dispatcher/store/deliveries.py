@@ -18,6 +18,7 @@ from integration_dispatcher.store.delivery_statements import (
     REFUSED,
     TAKE_UP,
     TRY_AGAIN,
+    UNTRIED,
 )
 from integration_dispatcher.store.names import EVENTS
 from integration_dispatcher.store.states import Refusal
@@ -193,3 +194,8 @@ async def warm(db: Database) -> None:
     await delivered(db, taken, nothing, "", item, workers)
     await ended_in_vain(db, taken, nothing, InVain("", ""), item, workers)
     await try_again(db, taken, nothing, Again("", 0.0, leave_lane=False), item, workers)
+
+
+async def untried(db: Database, taken: Taken, after_s: float) -> None:
+    """Take back a try that was not made: the provider is to be left alone for a while."""
+    await db.execute(UNTRIED, taken.delivery_id, taken.part, taken.number, after_s)

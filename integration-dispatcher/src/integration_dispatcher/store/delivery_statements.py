@@ -189,3 +189,10 @@ with due as (
 ), {enqueue("item", "source")}
 select count(*) from item
 """
+
+# Nothing was sent, so there was no try.
+UNTRIED = f"""
+with gone as (delete from delivery_attempts where delivery_id = $1 and part = $2 and number = $3)
+update delivery_logs set next_attempt_at = now() + $4::float8 * interval '1 second'
+where id = $1 and part = $2 and status in {OPEN}
+"""
