@@ -18,7 +18,11 @@ type Json = dict[str, Any]
 
 SECTION_LIMIT = 2900
 SECTIONS_OF_MESSAGE = 3
-MOVED = "The answer is meant for one person alone, so I have sent it to them as a direct message."
+MOVED = (
+    "The answer is meant for one person alone, so I have sent it to them as a direct message. "
+    "To go on, write here in the thread, or press a button there."
+)
+ABOUT = "About your question in <#{channel}>. To go on, write in the thread there, or press a button here."
 MAX_SOURCES = 5
 MAX_SOURCE_LENGTH = 200
 
@@ -91,7 +95,7 @@ def posts_of(answer: AgentResponse, markdown: str, channel: str) -> list[Post]:
     is_moved = asked.is_public and not place.channel
     sections = [_section(write(piece)) for piece in cut(runs_of(markdown), SECTION_LIMIT)] or [_section(write([]))]
     if is_moved:
-        sections[:0] = [note(f"About your question in <#{escape(asked.channel)}>")]
+        sections[:0] = [note(ABOUT.format(channel=escape(asked.channel)))]
     messages = [list(batch) for batch in batched(sections, SECTIONS_OF_MESSAGE)]
     messages[-1] += [*_sources(answer), *buttons(answer)]
     posts = [Post(place, blocks) for blocks in messages]
