@@ -46,8 +46,8 @@ def slack_handler(edges: Edges) -> "SlackIntegrationHandler":
 
 class SlackIntegrationHandler:
     config_type = SlackConfig
-    defaults = Defaults(enabled=True, priority=1, retry_count=8, retry_delay_s=2)
-    schedule = Schedule(growth=3, cap_s=900, expires_after_s=24 * 3600)
+    defaults = Defaults(enabled=True, priority=1, retry_count=10, retry_delay_s=2)
+    schedule = Schedule(growth=3, cap_s=7200, expires_after_s=24 * 3600)
 
     def __init__(self, api: SlackApi) -> None:
         self._api = api
