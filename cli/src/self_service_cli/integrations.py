@@ -201,7 +201,9 @@ def show_secret(out: Output, found: JsonValue) -> None:
 def state_of(item: dict[str, JsonValue]) -> str:
     if not item.get("enabled"):
         return f"off ({item['disabled_reason']})" if item.get("disabled_reason") else "off"
-    return "on, not set up" if item.get("is_set_up") is False else "on"
+    if item.get("is_set_up") is False:
+        return "on, not set up"
+    return f"on, not used ({item['reason']})" if item.get("reason") else "on"
 
 
 def _value(text: str) -> JsonValue:

@@ -178,6 +178,7 @@ def _effective_view(each: Effective) -> EffectiveIntegrationView:
         enabled=each.enabled,
         is_set_up=each.is_set_up,
         is_used=not each.refusal,
+        reason=each.refusal,
         priority=each.priority,
         retry_count=each.retry_count,
         retry_delay_seconds=each.retry_delay_s,

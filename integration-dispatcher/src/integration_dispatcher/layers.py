@@ -30,6 +30,7 @@ class Layers:
             self._base[integration],
             administrator=stored.administrator,
             user=user.layer if user else None,
+            is_stopped=user is not None and user.is_stopped,
             is_set_up=self.handlers[integration].is_set_up(user.config if user else {}),
         )
 

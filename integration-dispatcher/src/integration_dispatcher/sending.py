@@ -16,7 +16,7 @@ from shared_models.telemetry import DELIVERY_ATTEMPTS
 from shared_models.work_item import Completed, RetryLater, WorkItem
 
 from integration_dispatcher.accounts import Accounts
-from integration_dispatcher.domain.redaction import safe_words
+from integration_dispatcher.domain.redaction import safe_id, safe_words
 from integration_dispatcher.domain.schedule import TryAgain, next_step
 from integration_dispatcher.domain.selection import NOT_HERE, Effective
 from integration_dispatcher.handlers.base import (
@@ -100,7 +100,7 @@ class Sender:
             raise RetryLater(refusal.reason, after_s=PAUSED_FOR_S, counted=False) from exc
         await fault("dispatcher.sent_before_commit", taken.delivery_id)
         self._count(taken, "delivered")
-        outcome, provider_id = Outcome(result.code), safe_words(result.provider_id)
+        outcome, provider_id = Outcome(result.code), safe_id(result.provider_id)
         ended = await insist(lambda: deliveries.delivered(self._database, taken, outcome, provider_id, item, workers))
         await fault("dispatcher.committed", taken.delivery_id)
         return Sent(Completed(ended.lane_pending) if ended.is_ended else None, ended.event)

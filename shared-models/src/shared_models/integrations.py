@@ -61,12 +61,14 @@ class IntegrationDefaultView(Message):
 
 
 class EffectiveIntegrationView(Message):
-    """What holds for one person. `is_set_up`: it is known where to deliver; `is_used`: answers may go there."""
+    """What holds for one person. `is_set_up`: it is known where to deliver; `is_used`: answers may go there;
+    `reason`: why not."""
 
     integration: IntegrationType
     enabled: bool
     is_set_up: bool
     is_used: bool
+    reason: str = ""
     priority: int
     retry_count: int
     retry_delay_seconds: float

@@ -32,6 +32,11 @@ def safe_words(raw: bytes | str) -> str:
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + "…"
 
 
+def safe_id(raw: str) -> str:
+    """A provider's name for a message: on one line, bounded. It may look like a secret (32 hexadecimal digits) and is none."""
+    return "".join(_UNPRINTABLE.sub(" ", raw).split())[:MAX_LENGTH]
+
+
 def _hide_value(found: "re.Match[str]") -> str:
     if found.group(1):
         return f"{found.group(1)} {HIDDEN}"

@@ -12,6 +12,7 @@ type Source = Literal["environment", "administrator", "user"]
 NOT_HERE = "This integration does not exist here."
 SWITCHED_OFF = "This integration is switched off."
 NOT_SET_UP = "This integration is not set up."
+STOPPED = "Stopped by you: text START from your phone to go on."
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,16 @@ class Effective:
     retry_delay_s: float
     is_set_up: bool = True
     source: Source = "environment"
+    is_stopped: bool = False
 
     @property
     def refusal(self) -> str:
         """Why nothing can be delivered there, in words for the person; empty if it can."""
         if not self.enabled:
             return SWITCHED_OFF
-        return "" if self.is_set_up else NOT_SET_UP
+        if not self.is_set_up:
+            return NOT_SET_UP
+        return STOPPED if self.is_stopped else ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def effective(
     administrator: Layer | None = None,
     user: Layer | None = None,
     is_set_up: bool = True,
+    is_stopped: bool = False,
 ) -> Effective:
     """The administrator's values win over the base, the person's over both."""
     enabled, priority = base.enabled, base.priority
@@ -87,7 +92,7 @@ def effective(
         retry_count = retry_count if layer.retry_count is None else layer.retry_count
         retry_delay_s = retry_delay_s if layer.retry_delay_s is None else layer.retry_delay_s
     source: Source = "user" if user else "administrator" if administrator else "environment"
-    return Effective(integration, enabled, priority, retry_count, retry_delay_s, is_set_up, source)
+    return Effective(integration, enabled, priority, retry_count, retry_delay_s, is_set_up, source, is_stopped)
 
 
 def choose(wish: DeliveryWish, origin: IntegrationType, known: Sequence[Effective]) -> Choice:

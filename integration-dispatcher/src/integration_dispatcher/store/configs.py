@@ -16,6 +16,8 @@ from integration_dispatcher.domain.selection import Layer
 STORED_COLUMNS = """
 u.user_id is not null as u_is_set, u.enabled as u_enabled, u.priority as u_priority, u.retry_count as u_retry_count,
 u.retry_delay_seconds as u_retry_delay_seconds, u.config, u.secrets, u.disabled_reason, u.updated_at as u_updated_at,
+(u.integration = 'sms' and exists (
+  select from sms_phones s where s.phone = u.config ->> 'phone' and s.stopped_at is not null)) as u_is_stopped,
 a.integration is not null as a_is_set, a.enabled as a_enabled, a.priority as a_priority,
 a.retry_count as a_retry_count, a.retry_delay_seconds as a_retry_delay_seconds, a.updated_at as a_updated_at
 """
@@ -55,13 +57,14 @@ DELETE_DEFAULTS = "delete from integration_default_configs where integration = $
 
 @dataclass(frozen=True)
 class UserRow:
-    """What a person has set. `secrets` is encrypted."""
+    """What a person has set. `secrets` is encrypted. `is_stopped`: from the phone itself they have said STOP."""
 
     layer: Layer
     config: Metadata
     secrets: str | None
     disabled_reason: str
     updated_at: datetime
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,12 @@ def stored_of(row: Mapping[str, Any]) -> Stored:
     user = None
     if row["u_is_set"]:
         user = UserRow(
-            _layer(row, "u"), row["config"], row["secrets"], row["disabled_reason"], updated_at=row["u_updated_at"]
+            _layer(row, "u"),
+            row["config"],
+            row["secrets"],
+            row["disabled_reason"],
+            updated_at=row["u_updated_at"],
+            is_stopped=row["u_is_stopped"],
         )
     return Stored(_layer(row, "a") if row["a_is_set"] else None, row["a_updated_at"], user)
 
