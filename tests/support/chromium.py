@@ -27,7 +27,7 @@ def install() -> None:
     apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES]):
-        subprocess.run([*apt, *command], env=env, check=True, stdout=sys.stderr, timeout=INSTALL_TIMEOUT_S)
+        subprocess.run([*apt, *command], env=env, check=True, stdout=subprocess.DEVNULL, timeout=INSTALL_TIMEOUT_S)
 
 
 def main() -> int:

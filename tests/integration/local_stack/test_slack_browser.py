@@ -143,6 +143,18 @@ async def test_a_mention_in_a_channel_is_answered_in_a_thread_that_goes_on(slack
         await expect(page.locator("#thread")).to_be_hidden()
 
 
+async def test_work_in_a_thread_can_be_stopped(slack: SlackWorld, browser: Browser) -> None:
+    asked = slack.standin.say("alice", "#it-help", f"{MENTION} help")
+    async with open_page(browser, f"{slack.url}/#/alice/it-help") as page:
+        await expect(message(page, "help")).to_be_visible()
+        status = {"channel_id": asked.channel, "thread_ts": asked.ts, "status": "processing"}
+        await call(slack, "agents.sessions.setStatus", **status)
+        await page.get_by_role("button", name="Stop").click()
+        await expect(page.locator("#status")).to_be_empty()
+    await slack.idle()
+    assert len([each for each in slack.standin.sender.sent if each.kind == "events_api"]) == 3
+
+
 async def test_what_was_said_never_becomes_markup(slack: SlackWorld, browser: Browser) -> None:
     slack.say("alice", "#general", HOSTILE)
     section = {"type": "section", "text": {"type": "mrkdwn", "text": HOSTILE}}

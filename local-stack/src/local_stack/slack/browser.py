@@ -64,6 +64,11 @@ class React(Act):
     name: str
 
 
+class Stop(Act):
+    channel: str
+    thread: str
+
+
 class Submit(Act):
     view: str
     values: dict[str, Any]
@@ -118,7 +123,9 @@ def _reading(standin: Standin) -> APIRouter:
         own = [each for each in workspace.ephemeral if (each.channel, each.only_for) == (channel, member.id)]
         shown = sorted((*workspace.messages[channel], *own), key=_by_time)
         statuses = [
-            {"thread_ts": ts, "text": workspace.status(channel, ts)} for at, ts in workspace.statuses if at == channel
+            {"thread_ts": ts, "text": workspace.status(channel, ts), "can_stop": status.can_stop}
+            for (at, ts), status in workspace.statuses.items()
+            if at == channel
         ]
         return JSONResponse({"messages": [workspace.shown(each) for each in shown], "statuses": statuses})
 
@@ -178,6 +185,11 @@ def _acting(standin: Standin) -> APIRouter:
     @router.post("/react")
     async def react(body: React) -> Json:
         standin.react(body.person, body.channel, body.ts, body.name)
+        return {"ok": True}
+
+    @router.post("/stop")
+    async def stop(body: Stop) -> Json:
+        standin.stop(body.person, body.channel, body.thread)
         return {"ok": True}
 
     @router.post("/submit")

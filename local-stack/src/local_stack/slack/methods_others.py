@@ -154,5 +154,5 @@ async def session_status(call: Call) -> Json:
     if thread_ts:
         call.workspace.thread(channel.id, thread_ts)
     words = call.text("title", "is working on it…") if status == "processing" else ""
-    call.workspace.set_status(channel.id, thread_ts, words)
+    call.workspace.set_status(channel.id, thread_ts, words, can_stop=bool(words))
     return {}

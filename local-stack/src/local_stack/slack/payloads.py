@@ -99,6 +99,17 @@ def home_opened_event(member: Member, channel: Channel, ts: str) -> Json:
     return {"type": "app_home_opened", "user": member.id, "channel": channel.id, "tab": "messages", "event_ts": ts}
 
 
+def stopped_event(member: Member, channel: Channel, thread_ts: str, ts: str) -> Json:
+    """Somebody pressed the stop button of a session. Source: https://docs.slack.dev/reference/events/agent_session_stopped"""
+    return {
+        "type": "agent_session_stopped",
+        "user": member.id,
+        "channel": channel.id,
+        "thread_ts": thread_ts,
+        "event_ts": ts,
+    }
+
+
 def command_form(member: Member, channel: Channel, command: str, text: str) -> dict[str, str]:
     """Without `response_url` and `trigger_id`, which the sender adds."""
     return {

@@ -138,7 +138,8 @@ class ResponseUrl:
 
 @dataclass(frozen=True)
 class Status:
-    """What stands below a thread while the app works ("is looking up your laptop…")."""
+    """What stands below a thread while the app works ("is looking up your laptop…"); of a session it can be stopped."""
 
     text: str
     set_s: float
+    can_stop: bool = False

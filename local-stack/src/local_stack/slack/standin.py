@@ -158,6 +158,13 @@ class Standin:
         message.reactions = {name: users for name, users in message.reactions.items() if users}
         self.workspace.changed(message)
 
+    def stop(self, who: str, where: str, thread_ts: str) -> None:
+        """Ask the app to end its work in this thread; the status goes at once."""
+        member = self.workspace.member(who)
+        channel = self.workspace.channel(where or member.id)
+        self.workspace.set_status(channel.id, thread_ts, "")
+        self.send_event(payloads.stopped_event(member, channel, thread_ts, self.workspace.new_ts()))
+
     async def command(self, who: str, where: str, command: str, text: str = "") -> Sent:
         """A slash command; the answer, or why there is none, is shown to the person."""
         member = self.workspace.member(who)

@@ -135,15 +135,16 @@ class Workspace:
             self.messages[message.channel].remove(message)
             self.tell("gone", {"channel": message.channel, "ts": message.ts}, channel=message.channel)
 
-    def set_status(self, channel_id: str, thread_ts: str, text: str) -> None:
+    def set_status(self, channel_id: str, thread_ts: str, text: str, *, can_stop: bool = False) -> None:
         key = (channel_id, thread_ts)
         if not text and key not in self.statuses:
             return
         if text:
-            self.statuses[key] = Status(text, self.now())
+            self.statuses[key] = Status(text, self.now(), can_stop)
         else:
             del self.statuses[key]
-        self.tell("status", {"channel": channel_id, "thread_ts": thread_ts, "text": text}, channel=channel_id)
+        shown = {"channel": channel_id, "thread_ts": thread_ts, "text": text, "can_stop": can_stop}
+        self.tell("status", shown, channel=channel_id)
 
     def _end_statuses(self, message: Message) -> None:
         """A post into a channel itself, as in a direct message without threads, ends all that stand there."""

@@ -58,7 +58,7 @@ async function refresh() {
   if (!state.room) return;
   const { messages, statuses } = await load("/messages", { person: state.person, channel: state.room.id });
   state.messages = new Map(messages.map((each) => [each.ts, each]));
-  state.statuses = new Map(statuses.map((each) => [each.thread_ts, each.text]));
+  state.statuses = new Map(statuses.map((each) => [each.thread_ts, each]));
   draw();
 }
 
@@ -82,10 +82,10 @@ function onGone({ channel, ts }) {
   if (channel === state.room?.id && state.messages.delete(ts)) draw();
 }
 
-function onStatus({ channel, thread_ts, text }) {
-  if (channel !== state.room?.id) return;
-  if (text) state.statuses.set(thread_ts, text);
-  else state.statuses.delete(thread_ts);
+function onStatus(status) {
+  if (status.channel !== state.room?.id) return;
+  if (status.text) state.statuses.set(status.thread_ts, status);
+  else state.statuses.delete(status.thread_ts);
   drawStatus();
 }
 
@@ -158,10 +158,15 @@ function roomHint() {
 }
 
 function drawStatus() {
-  const words = (text) => (text ? `${state.app.name} ${text}` : "");
-  at("thread-status").textContent = state.thread ? words(state.statuses.get(state.thread)) : "";
-  const elsewhere = [...state.statuses].filter(([ts]) => ts !== state.thread).map(([, text]) => text);
-  at("status").textContent = words(elsewhere.at(-1));
+  const shown = [...state.statuses.values()].filter((each) => each.text);
+  statusLine(at("thread-status"), shown.find((each) => each.thread_ts === state.thread));
+  statusLine(at("status"), shown.findLast((each) => each.thread_ts !== state.thread));
+}
+
+function statusLine(line, status) {
+  const stop = () => attempt("stop", { channel: state.room.id, thread: status.thread_ts });
+  line.replaceChildren(...(status ? [`${state.app.name} ${status.text}`] : []),
+    ...(status?.can_stop ? [element("button", { class: "button plain", type: "button", onclick: stop }, "Stop")] : []));
 }
 
 // ---- what one does ----
