@@ -1,0 +1,56 @@
+"""`docker compose up --wait` on a real engine: the conversation in both modes, and a service that is killed comes back."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.docker.compose import Compose, Json
+from tests.support.waiting import eventually_blocking
+
+SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
+WHOLE = [((), "direct"), (("eventing",), "eventing")]
+
+
+@pytest.fixture(params=WHOLE, ids=[mode for _, mode in WHOLE])
+def mode(compose: Compose, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The whole system in a mode, from nothing."""
+    profiles, name = request.param
+    compose.up(*profiles)
+    yield name
+    compose.down()
+
+
+def tickets(compose: Compose) -> list[Json]:
+    """What the ServiceNow stand-in has on its disk."""
+    program = "import pathlib; print(pathlib.Path('/state/tickets.json').read_text())"
+    found: list[Json] = json.loads(compose("exec", "-T", "servicenow", "/app/bin/python", "-c", program))["tickets"]
+    return found
+
+
+def test_a_person_gets_to_a_ticket_and_a_killed_service_comes_back(compose: Compose, mode: str) -> None:
+    for service in SERVICES:
+        assert compose.details(service)["mode"] == mode
+    before = len(tickets(compose))
+    first = compose.ask("I need a new laptop")
+    session = first["session_id"]
+    answer = first
+    for words in ("yes", "1", "yes"):
+        answer = compose.ask(words, session_id=session)
+    assert "REQ" in answer["response"]["content"]
+    printed = compose("run", "--rm", "-T", "ssa", "ask", "hello")
+    assert printed.strip()
+
+    [container] = compose.containers("agent-service")
+    pid = int(compose.inspect(container, "{{.State.Pid}}"))
+    os.kill(pid, signal.SIGKILL)
+
+    def is_back() -> bool:
+        state = compose.inspect(container, "{{.State.Pid}} {{.State.Health.Status}}")
+        return state.endswith(" healthy") and not state.startswith(f"{pid} ")
+
+    eventually_blocking(is_back, every_s=0.5)
+    compose.ask("hello", session_id=session)
+    assert len(tickets(compose)) == before + 1
