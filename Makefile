@@ -24,7 +24,13 @@ endif
 # of the stack compiles itself anew at each start, which is half of the time until all are ready.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help up reset test browser check check-deploy fmt bench chaos lock manifests values-table sync
+.PHONY: help up reset test browser check check-deploy images fmt bench chaos lock manifests values-table sync
+
+# podman drops health checks unless the image has Docker's format.
+IMAGES := request-manager agent-service integration-dispatcher servicenow-mcp migrations
+IMAGE_PREFIX ?= self-service-agent
+IMAGE_TAG ?= latest
+BUILDER ?= $(if $(shell command -v podman),BUILDAH_FORMAT=docker podman,docker)
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -60,6 +66,12 @@ bench: sync ## Measure the product against the floor of this machine
 
 chaos: sync ## Kill everything again and again, and audit what is left (options: ARGS="--modes direct --seeds 1")
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+images: ## Build the images of the services with podman or docker (IMAGE_PREFIX, IMAGE_TAG, BASE_IMAGE)
+	@for name in $(IMAGES); do \
+	  $(BUILDER) build --file Containerfile --target "$$name" --tag "$(IMAGE_PREFIX)/$$name:$(IMAGE_TAG)" \
+	    $(if $(BASE_IMAGE),--build-arg "BASE_IMAGE=$(BASE_IMAGE)") --build-arg "REVISION=$$(git rev-parse HEAD)" . || exit 1; \
+	done
 
 lock: $(UV) ## Renew uv.lock and the locks of the model servers
 	"$(UV)" lock --upgrade

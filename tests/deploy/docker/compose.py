@@ -1,6 +1,7 @@
 """docker compose as a person uses it, and the product behind its published port."""
 
 import json
+import subprocess
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,8 +25,14 @@ class Compose:
     took_s: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, *arguments: str) -> str:
-        files = [part for file in self.files for part in ("-f", file)]
-        return self.engine.docker("compose", *files, *arguments, **self.variables)
+        return self.engine.docker(*self._command(arguments), **self.variables)
+
+    def started(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """A command that goes on, with pipes at all its streams."""
+        return self.engine.started(*self._command(arguments), **self.variables)
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return ["compose", *(part for file in self.files for part in ("-f", file)), *arguments]
 
     def up(self, *profiles: str, more: tuple[str, ...] = ()) -> None:
         """Returns when all is healthy; `took_s` tells how long that took."""

@@ -33,6 +33,13 @@ class Engine:
     def docker(self, *arguments: str, **environment: str) -> str:
         return run(self._program, *arguments, env=self._environment | environment, cwd=REPOSITORY)
 
+    def started(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
+        pipe = subprocess.PIPE
+        environ = self._environment | environment
+        return subprocess.Popen(
+            [self._program, *arguments], env=environ, cwd=REPOSITORY, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+
     def inside(self, *command: str) -> str:
         prefix = ("nsenter", f"--net=/var/run/netns/{self._namespace}") if self._namespace else ()
         return run(*prefix, *command)

@@ -27,7 +27,16 @@ def files(secrets: Secrets) -> dict[str, dict[str, str]]:
         "migrations": database,
         "request-manager": common,
         "agent-service": common | {"IDENTITY_SIGNING_KEY": secrets.identity_signing_key},
-        "integration-dispatcher": common | {"SECRETS_KEY": secrets.secrets_key},
+        "integration-dispatcher": common
+        | {
+            "SECRETS_KEY": secrets.secrets_key,
+            "SLACK_SIGNING_SECRET": secrets.slack_signing_secret,
+            "SLACK_BOT_TOKEN": secrets.slack_bot_token,
+        },
+        "slack": {
+            "SLACK_STANDIN_SIGNING_SECRET": secrets.slack_signing_secret,
+            "SLACK_STANDIN_BOT_TOKEN": secrets.slack_bot_token,
+        },
         "broker": common,
         "servicenow": {"SERVICENOW_STANDIN_API_KEY": secrets.servicenow_api_key},
         "servicenow-mcp": {

@@ -3,12 +3,14 @@
 The app's address and the secrets that both sides share come from the environment; see settings.py."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import httpx
 import uvicorn
 from pydantic import ValidationError
+from shared_models.settings import SECRETS_DIR
 
 from local_stack.slack.app import create_app
 from local_stack.slack.settings import SlackStandinSettings
@@ -22,7 +24,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--state-dir", type=Path, required=True, help="what was said")
     options = parser.parse_args(arguments)
     try:
-        settings = SlackStandinSettings()
+        settings = SlackStandinSettings(_secrets_dir=os.environ.get(SECRETS_DIR))
     except ValidationError as exc:
         missing = [f"SLACK_STANDIN_{str(error['loc'][0]).upper()}: {error['msg']}" for error in exc.errors()]
         print("; ".join(missing), file=sys.stderr)
