@@ -55,3 +55,11 @@ async def test_a_delivery_that_is_still_tried_stays(dispatcher: Dispatcher) -> N
     await dispatcher.sql("update delivery_logs set status = 'retrying', expires_at = 'infinity', ended_at = null")
     await dispatcher.sql("delete from test_messages")
     assert await remove(dispatcher) == {}
+
+
+async def test_places_to_which_nothing_was_sent_for_long_are_forgotten(dispatcher: Dispatcher) -> None:
+    insert = "insert into send_windows (name, free_at) values ($1, now() - $2 * interval '1 day')"
+    await dispatcher.sql(insert, "slack in C1", 91)
+    await dispatcher.sql(insert, "slack in C2", 1)
+    assert await remove(dispatcher) == {"send_windows": 1}
+    assert await dispatcher.parts.database.fetchval("select name from send_windows") == "slack in C2"

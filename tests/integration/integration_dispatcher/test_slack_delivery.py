@@ -113,6 +113,8 @@ async def test_no_call_comes_inside_a_retry_after_window_while_200_threads_wait(
         await eventually(all_delivered, within_s=120)
 
         assert len(texts(world, HELP)) == 200
+        counted = await dispatcher.parts.database.fetchval("select sum(failures) from delivery_logs")
+        assert counted == 2, "waiting for a window is no failure"
         assert world.standin.faults.scripted[0].times == 0
         assert world.violations == []
 
