@@ -73,10 +73,11 @@ images: ## Build the images of the services with podman or docker (IMAGE_PREFIX,
 	    $(if $(BASE_IMAGE),--build-arg "BASE_IMAGE=$(BASE_IMAGE)") --build-arg "REVISION=$$(git rev-parse HEAD)" . || exit 1; \
 	done
 
-lock: $(UV) ## Renew uv.lock and the locks of the model servers
+lock: $(UV) ## Renew uv.lock and the locks of the model servers and of the scanners
 	"$(UV)" lock --upgrade
 	$(COMPILE) local-stack/ogx/requirements.in --output-file local-stack/ogx/requirements.txt
 	$(COMPILE) local-stack/llama-stack/requirements.in --output-file local-stack/llama-stack/requirements.txt
+	$(COMPILE) tests/deploy/tools.in --output-file tests/deploy/tools.txt
 
 manifests: sync ## Render the broker and its triggers for the local broker from the chart
 	@$(BIN)/python -m tests.support.helm

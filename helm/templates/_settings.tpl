@@ -80,6 +80,37 @@ MCP_SERVERS: {{ mergeOverwrite $servers (deepCopy $mcp.external) | toJson | quot
 PUBLIC_URL: {{ .root.Values.publicUrl | quote }}
 WEBHOOK_ALLOWED_HOSTS: {{ .root.Values.integrationDispatcher.webhookAllowedHosts | quote }}
 WEBHOOK_ALLOWED_NETWORKS: {{ .root.Values.integrationDispatcher.webhookAllowedNetworks | quote }}
+{{- with .root.Values.integrations }}
+{{- with .email.smtp }}
+{{- if .host }}
+SMTP_HOST: {{ .host | quote }}
+SMTP_PORT: {{ .port | quote }}
+SMTP_TLS: {{ .tls }}
+SMTP_FROM: {{ .from | quote }}
+{{- end }}
+{{- end }}
+{{- with .email.imap }}
+{{- if .host }}
+IMAP_HOST: {{ .host | quote }}
+IMAP_PORT: {{ .port | quote }}
+IMAP_TLS: {{ .tls }}
+IMAP_FOLDER: {{ .folder | quote }}
+{{- end }}
+{{- end }}
+{{- with .email.trustedAuthservId }}
+EMAIL_TRUSTED_AUTHSERV_ID: {{ . | quote }}
+{{- end }}
+{{- with .sms }}
+{{- if .accountSid }}
+SMS_ACCOUNT_SID: {{ .accountSid | quote }}
+SMS_FROM: {{ .from | quote }}
+SMS_CALLBACK_URL: {{ .callbackUrl | quote }}
+{{- with .apiUrl }}
+SMS_API_URL: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "ssa.settings.servicenow-mcp" -}}
@@ -103,7 +134,14 @@ optional: [DATABASE_LISTEN_URL, LLAMA_STACK_API_KEY, EMBEDDINGS_API_KEY]
 {{- end }}
 
 {{- define "ssa.secrets.integration-dispatcher" -}}
-required: [DATABASE_URL, SERVICE_TOKEN_KEY, SECRETS_KEY]
+{{- $needed := list "DATABASE_URL" "SERVICE_TOKEN_KEY" "SECRETS_KEY" }}
+{{- with .root.Values.integrations }}
+{{- if .slack.enabled }}{{ $needed = append $needed "SLACK_BOT_TOKEN" | concat (list (ternary "SLACK_APP_TOKEN" "SLACK_SIGNING_SECRET" .slack.socketMode)) }}{{ end }}
+{{- if and .email.smtp.host .email.smtp.auth }}{{ $needed = concat $needed (list "SMTP_USERNAME" "SMTP_PASSWORD") }}{{ end }}
+{{- if .email.imap.host }}{{ $needed = concat $needed (list "IMAP_USERNAME" "IMAP_PASSWORD") }}{{ end }}
+{{- if .sms.accountSid }}{{ $needed = append $needed "SMS_AUTH_TOKEN" }}{{ end }}
+{{- end }}
+required: {{ sortAlpha $needed | toJson }}
 optional: [DATABASE_LISTEN_URL, SECRETS_PREVIOUS_KEYS]
 {{- end }}
 

@@ -80,6 +80,15 @@ VALUES = {
             *("--set", f"eventing.oidc.brokerAudience=broker,requestManager.image.digest={DIGEST}"),
         )
     ),
+    "every integration": Values(
+        (
+            *("--set", "integrations.slack.enabled=true,integrations.email.smtp.host=smtp.example.com"),
+            *("--set", "integrations.email.smtp.from=it@example.com,integrations.email.imap.host=imap.example.com"),
+            *("--set", "integrations.email.trustedAuthservId=mx.example.com,integrations.sms.accountSid=AC1"),
+            *("--set-string", "integrations.sms.from=+14155550100,integrations.sms.callbackUrl=https://it.example.com"),
+        )
+    ),
+    "slack in socket mode": Values(("--set", "integrations.slack.enabled=true,integrations.slack.socketMode=true")),
     "everything of a pod": Values(("-f", str(EVERYTHING))),
 }
 
