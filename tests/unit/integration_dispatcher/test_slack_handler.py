@@ -144,6 +144,18 @@ async def test_what_slack_finds_too_long_is_sent_in_halves_and_nothing_is_lost_o
     assert len({each["metadata"]["event_payload"]["delivery_id"] for each in slack.messages}) == 3
 
 
+async def test_an_answer_whose_buttons_slack_does_not_take_arrives_without_them(
+    handler: SlackIntegrationHandler, slack: FakeSlack
+) -> None:
+    slack.faults[POST] = [refuses("invalid_blocks")]
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": "Hello"}}
+    body = Post(THREAD, [section, {"type": "actions", "elements": []}]).dump()
+
+    await handler.deliver(Message(**{**message().__dict__, "body": body}), CONFIG)
+
+    assert [each["blocks"] for each in slack.messages] == [[section]]
+
+
 async def test_one_block_that_is_too_long_is_final(handler: SlackIntegrationHandler, slack: FakeSlack) -> None:
     slack.faults[POST] = [refuses("msg_too_long")]
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, ValidationError
 from shared_models.errors import InvalidRequest
+from shared_models.logging import get_logger
 from shared_models.schemas import AgentResponse, Metadata
 
 from integration_dispatcher.domain.schedule import Schedule
@@ -31,7 +32,10 @@ from integration_dispatcher.slack_people import SlackPeople
 from integration_dispatcher.slack_search import find_post
 
 EVENT_TYPE = "self_service_answer"
+INVALID = "invalid_blocks"
 TOO_LONG = frozenset({"msg_blocks_too_long", "msg_too_long"})
+
+log = get_logger(__name__)
 
 
 class SlackConfig(IntegrationConfig):
@@ -100,11 +104,17 @@ class SlackIntegrationHandler:
         return await self._people.direct_message(place.user or await self._people.by_email(place.email))
 
     async def _send(self, message: Message, place: Place, blocks: Sequence[Json], *, key: str = "") -> str:
-        """Post it, in halves where Slack finds it too long. Returns the `ts` of the (first) message."""
+        """Post it, in halves where Slack finds it too long, without buttons where it does not take these.
+
+        Returns the `ts` of the (first) message."""
         key = key or message.id
         try:
             return await self._post_once(message, place, list(blocks), key)
         except SlackRefused as exc:
+            words_alone = [block for block in blocks if block["type"] == "section"]
+            if exc.error == INVALID and 0 < len(words_alone) < len(blocks):
+                log.error("slack_blocks_refused", cause=exc.words)
+                return await self._send(message, place, words_alone, key=key)
             if exc.error not in TOO_LONG or len(blocks) < 2:
                 raise
         half = len(blocks) // 2
