@@ -108,6 +108,7 @@ def _answer(
         error=error,
         session_ended=session_ended,
         delivery=request.delivery,
+        metadata=request.metadata,
         created_at=request.created_at,
         ended_at=now,
         deadline_at=request.deadline_at,
