@@ -33,6 +33,7 @@ class UpSettings(BaseSettings):
     llm_model: str = ""
     llm_api_key: SecretStr = SecretStr("")
 
+    sms_account_sid: str = Field(default="", description="a real account instead of the stand-in")
     slack_bot_token: SecretStr = Field(default=SecretStr(""), description="a real workspace instead of the stand-in")
 
     eventing_enabled: bool = False
@@ -45,6 +46,7 @@ class UpSettings(BaseSettings):
     broker_port: int = Field(default=8085, gt=0, le=65535)
     demo_rules_port: int = Field(default=8086, gt=0, le=65535)
     servicenow_port: int = Field(default=8087, gt=0, le=65535)
+    phones_port: int = Field(default=8094, gt=0, le=65535)
     slack_port: int = Field(default=8088, gt=0, le=65535)
     ogx_port: int = Field(default=8321, gt=0, le=65535)
     postgres_port: int = Field(default=0, ge=0, le=65535)

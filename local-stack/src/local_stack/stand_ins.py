@@ -10,7 +10,18 @@ class StandIns:
     """One field per stand-in; none unless asked for, so that measurements start only what they measure."""
 
     slack: bool = False
+    sms: bool = False
+    webhook_inbox: bool = False
 
     @classmethod
     def of(cls, settings: UpSettings) -> "StandIns":
-        return cls(slack=not settings.slack_bot_token.get_secret_value())
+        return cls(
+            slack=not settings.slack_bot_token.get_secret_value(),
+            sms=not settings.sms_account_sid,
+            webhook_inbox=True,
+        )
+
+    @property
+    def phones(self) -> bool:
+        """Phones and webhook inbox are one process."""
+        return self.sms or self.webhook_inbox

@@ -27,6 +27,7 @@ class Secrets:
     identity_public_key: str
     secrets_key: str = field(repr=False)
     servicenow_api_key: str = field(repr=False)
+    sms_auth_token: str = field(repr=False)
     slack_signing_secret: str = field(repr=False)
     slack_bot_token: str = field(repr=False)
     database_password: str = field(repr=False)
@@ -40,6 +41,7 @@ class Secrets:
             identity_public_key=_base64(key.public_key().public_bytes_raw()),
             secrets_key=_base64(secrets.token_bytes(32)),
             servicenow_api_key=secrets.token_urlsafe(24),
+            sms_auth_token=secrets.token_hex(16),
             slack_signing_secret=secrets.token_hex(16),
             slack_bot_token=f"xoxb-{secrets.token_urlsafe(24)}",
             database_password=secrets.token_urlsafe(24),

@@ -14,6 +14,7 @@ from local_stack.problems import LaunchProblem
 from local_stack.programs import Program
 from local_stack.servicenow.catalogue import shipped_catalogue
 from local_stack.settings import METRICS_OFFSET, REPOSITORY, UpSettings, inherited_environment
+from local_stack.sms import wiring as sms_wiring
 from local_stack.stand_ins import StandIns
 from local_stack.state import Secrets
 
@@ -36,6 +37,7 @@ class Ports:
     demo_rules: int
     servicenow: int
     slack: int
+    phones: int
     ogx: int
     request_manager_metrics: int
     agent_service_metrics: int
@@ -52,6 +54,7 @@ class Ports:
             demo_rules=settings.demo_rules_port,
             servicenow=settings.servicenow_port,
             slack=settings.slack_port,
+            phones=settings.phones_port,
             ogx=settings.ogx_port,
             request_manager_metrics=settings.request_manager_port + METRICS_OFFSET,
             agent_service_metrics=settings.agent_service_port + METRICS_OFFSET,
@@ -198,7 +201,9 @@ class Wiring:
             "SECRETS_KEY": self.secrets.secrets_key,
             "WEBHOOK_ALLOWED_HOSTS": "localhost",  # receivers on this machine, to try webhooks out
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+            "PUBLIC_URL": f"http://127.0.0.1:{self.ports.request_manager}",
             **(self._slack_app() if self.stand_ins.slack else {}),
+            **(self._sms_account() if self.stand_ins.sms else {}),
         }
         return self._python("integration-dispatcher", "integration_dispatcher", self.ports.integration_dispatcher, env)
 
@@ -220,9 +225,20 @@ class Wiring:
             "SLACK_API_URL": f"http://127.0.0.1:{self.ports.slack}/api/",
         }
 
+    def phones(self) -> Program:
+        """Phones that get SMS, and receivers of webhooks, in the browser."""
+        env = sms_wiring.stand_in(self.secrets.sms_auth_token, self._neighbours()["INTEGRATION_DISPATCHER_URL"])
+        folder = str(self.state_dir / "phones")
+        return self._python("phones, webhook inbox", "local_stack.sms", self.ports.phones, env, "--state-dir", folder)
+
+    def _sms_account(self) -> dict[str, str]:
+        here, dispatcher = f"http://127.0.0.1:{self.ports.phones}", self._neighbours()["INTEGRATION_DISPATCHER_URL"]
+        return sms_wiring.account(self.secrets.sms_auth_token, here, dispatcher)
+
     def integrations(self) -> list[Program]:
         """The other sides of the integrations that this run starts, for people to open in the browser."""
-        return [self.slack()] if self.stand_ins.slack else []
+        slack = [self.slack()] if self.stand_ins.slack else []
+        return [*slack, *([self.phones()] if self.stand_ins.phones else [])]
 
     def services(self) -> list[Program]:
         return [self.integration_dispatcher(), self.agent_service(), self.request_manager()]

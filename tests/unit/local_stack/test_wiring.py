@@ -142,7 +142,7 @@ def test_the_slack_stand_in_and_the_dispatcher_know_each_other(tmp_path: Path) -
     assert alone.integrations() == []
     assert "SLACK_BOT_TOKEN" not in alone.integration_dispatcher().env
     both = replace(alone, stand_ins=StandIns.of(settings()))
-    [slack], dispatcher = both.integrations(), both.integration_dispatcher()
+    [slack, *_], dispatcher = both.integrations(), both.integration_dispatcher()
     assert dispatcher.env["SLACK_API_URL"] == f"{slack.url}/api/"
     assert slack.env["SLACK_STANDIN_APP_URL"] == dispatcher.url
     for name in ("SIGNING_SECRET", "BOT_TOKEN"):
@@ -152,3 +152,20 @@ def test_the_slack_stand_in_and_the_dispatcher_know_each_other(tmp_path: Path) -
 
 def test_a_real_workspace_takes_the_place_of_the_stand_in(tmp_path: Path) -> None:
     assert not StandIns.of(settings(slack_bot_token="xoxb-real")).slack
+
+
+def test_the_sms_stand_in_and_the_dispatcher_know_each_other(tmp_path: Path) -> None:
+    both = replace(wiring(tmp_path), stand_ins=StandIns.of(settings()))
+    phones, dispatcher = both.integrations()[-1], both.integration_dispatcher()
+    assert dispatcher.env["SMS_API_URL"] == phones.url
+    assert dispatcher.env["SMS_CALLBACK_URL"] == dispatcher.url
+    assert phones.env["SMS_STANDIN_INBOUND_URL"] == f"{dispatcher.url}/sms/inbound"
+    assert phones.env["SMS_STANDIN_AUTH_TOKEN"] == dispatcher.env["SMS_AUTH_TOKEN"]
+    assert f"{phones.url} (open it in a browser)" in farewell(both, ACCESS, ready_s=1)
+
+
+def test_with_a_real_sms_account_the_webhook_inbox_alone_is_left(tmp_path: Path) -> None:
+    real = StandIns.of(settings(sms_account_sid="AC1", slack_bot_token="xoxb-real"))
+    assert real.phones
+    assert not real.sms
+    assert "SMS_API_URL" not in replace(wiring(tmp_path), stand_ins=real).integration_dispatcher().env
