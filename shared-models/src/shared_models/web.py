@@ -34,6 +34,7 @@ from shared_models.errors import (
 from shared_models.health import Health, health_router
 from shared_models.ids import new_id
 from shared_models.logging import get_logger
+from shared_models.schema_gate import wait_for_schema
 from shared_models.settings import ProcessSettings
 from shared_models.telemetry import HTTP_DURATION, span
 from shared_models.tokens import InvalidToken, ServiceCaller, ServiceTokens
@@ -269,6 +270,7 @@ async def serve(
         "timeout_keep_alive": 75,
         "backlog": 2048,
     }
+    await wait_for_schema(settings, options)
     if settings.faults_dir:
         faults.arm(Path(settings.faults_dir))
     server = _Server(uvicorn.Config(faults.around(app), host=settings.host, port=settings.port, **options))
