@@ -26,7 +26,6 @@ from self_service_cli.failures import ExitCode, Failure, failure_of
 from self_service_cli.fetching import Reply, fetch
 from self_service_cli.output import Output
 from self_service_cli.rows import items_of
-from self_service_cli.slack import SCOPES, granted_scopes
 
 MAX_SKEW_S = 30.0
 SERVICENOW_MODULE = "servicenow_mcp"
@@ -35,7 +34,6 @@ SERVICENOW_TIMEOUT_S = 180.0
 
 class Subject(StrEnum):
     SERVICENOW = "servicenow"
-    SLACK = "slack"
 
 
 @dataclass(frozen=True)
@@ -50,23 +48,14 @@ class Check:
 
 def doctor(
     context: typer.Context,
-    subject: Annotated[
-        Subject | None, typer.Argument(help="Check ServiceNow's rights and catalogue, or Slack's scopes.")
-    ] = None,
+    subject: Annotated[Subject | None, typer.Argument(help="Check ServiceNow's rights and catalogue instead.")] = None,
 ) -> None:
     """Check the set-up: server, clock, token, versions, integrations. Each finding names its fix.
 
-    `ssa doctor servicenow` reads the SERVICENOW_* variables of this shell, as the MCP server would; `ssa doctor slack`
-    reads SLACK_BOT_TOKEN."""
+    `ssa doctor servicenow` reads the SERVICENOW_* variables of this shell, as the MCP server would."""
     command = command_of(context)
     with ending(command):
-        match subject:
-            case Subject.SERVICENOW:
-                checks = check_servicenow(command)
-            case Subject.SLACK:
-                checks = asyncio.run(check_slack(command))
-            case None:
-                checks = asyncio.run(check_all(command))
+        checks = check_servicenow(command) if subject else asyncio.run(check_all(command))
         show(command.out, checks)
         if not all(check.ok for check in checks):
             raise typer.Exit(ExitCode.ERROR)
@@ -169,17 +158,6 @@ async def check_integrations(api: RequestManagerClient, url: str) -> Check:
     used = [str(item.get("integration")) for item in items if item.get("is_used")]
     detail = f"answers may go to {', '.join(used)}" if used else "none is used: answers can only be read here"
     return Check("integrations", ok=True, detail=detail)
-
-
-async def check_slack(command: Command) -> list[Check]:
-    """Does Slack take the token, and has the app what the manifest asks for? Raises Failure without a token."""
-    async with command.surroundings.create_http() as http:
-        who, granted = await granted_scopes(http, command.surroundings.environ)
-    missing, more = sorted(set(SCOPES) - set(granted)), sorted(set(granted) - set(SCOPES))
-    detail = f"missing: {', '.join(missing)}" if missing else "all that are needed"
-    detail += f"; not needed: {', '.join(more)}" if more else ""
-    fix = "Paste `ssa slack manifest` into the app's settings and install the app again." if missing else ""
-    return [Check("token", ok=True, detail=who), Check("scopes", ok=not missing, detail=detail, fix=fix)]
 
 
 def check_servicenow(command: Command) -> list[Check]:
