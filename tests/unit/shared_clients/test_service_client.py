@@ -6,7 +6,7 @@ import httpx
 import pytest
 import stamina
 import structlog
-from shared_clients.http import ServiceClient, create_http
+from shared_clients.http import LeanClient, ServiceClient, create_http
 from shared_clients.stream import ServerSentEvent, read_events
 from shared_models.errors import UpstreamRejected, UpstreamUnavailable
 from shared_models.telemetry import span
@@ -97,6 +97,61 @@ async def test_redirects_are_not_followed() -> None:
     assert http.follow_redirects is False
     assert http.trust_env is False
     await http.aclose()
+
+
+async def test_an_error_of_the_way_names_its_request() -> None:
+    class Away(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            raise httpx.ReadError("cut")
+
+    async with LeanClient(Away(), httpx.Timeout(1.0)) as http:
+        with pytest.raises(httpx.ReadError) as caught:
+            await http.get("http://callee/x")
+    assert caught.value.request.url.path == "/x"
+
+
+async def test_a_body_that_breaks_off_is_closed_and_told() -> None:
+    class Cut(httpx.AsyncByteStream):
+        is_closed = False
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b"half of"
+            raise httpx.ReadError("cut")
+
+        async def aclose(self) -> None:
+            self.is_closed = True
+
+    cut = Cut()
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, stream=cut))
+    async with LeanClient(transport, httpx.Timeout(1.0)) as http:
+        with pytest.raises(httpx.ReadError):
+            await http.get("http://callee/x")
+    assert cut.is_closed
+
+
+async def test_a_call_may_sign_in_by_itself() -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text=request.headers["authorization"]))
+    async with LeanClient(transport, httpx.Timeout(1.0)) as http:
+        assert (await http.get("http://callee/x", auth=("name", "word"))).text == "Basic bmFtZTp3b3Jk"
+
+
+async def test_a_closed_client_sends_nothing() -> None:
+    http = create_http()
+    await http.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await http.get("http://callee/x")
+
+
+async def test_parameters_are_part_of_the_address() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(200)
+
+    for limit in (1, 2):
+        await client(answer).call("GET", "/x", params={"limit": limit, "cursor": "a b"})
+    assert seen == ["http://callee/x?limit=1&cursor=a+b", "http://callee/x?limit=2&cursor=a+b"]
 
 
 async def test_a_stream_of_events_is_read_with_ids_and_several_lines() -> None:
