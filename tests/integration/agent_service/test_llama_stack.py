@@ -21,6 +21,7 @@ from agent_service.errors import (
 from agent_service.llama_stack import LlamaStack
 from aiohttp import web
 from shared_clients.http import create_http
+from shared_models.telemetry import span
 
 from tests.support.scripted_responses import (
     Json,
@@ -107,6 +108,17 @@ async def test_without_a_model_the_first_listed_one_is_asked_and_chosen_again_af
     await model.respond(call)
     asked = [body["model"] if body else path for path, _, body in script.seen]
     assert asked == ["/v1/models", "llm/old", "llm/old", "llm/old", "/v1/models", "llm/new"]
+
+
+async def test_each_call_carries_its_own_trace_and_the_same_key(model: LlamaStack, script: ScriptedResponses) -> None:
+    script.plays(json_reply(response(message("Hello"))))
+    traces = [f"00-{number:032x}-b7ad6b7169203331-01" for number in (1, 2)]
+    for trace in traces:
+        with span("x", traceparent=trace):
+            await model.respond(CALL)
+    await model.respond(CALL)
+    assert [headers.get("traceparent") for _, headers, _ in script.seen] == [*traces, None]
+    assert {headers["authorization"] for _, headers, _ in script.seen} == {"Bearer key-of-the-test"}
 
 
 async def test_an_address_that_ends_in_v1_is_the_same_server(
