@@ -68,6 +68,9 @@ class Database:
         self._pool_size = pool_size
         self._statement_cache = statement_cache
         self._pool: asyncpg.Pool | None = None
+        self._at_hand: list[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]] = []
+        self._waiting = 0
+        self._is_closing = False
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> "Database":
@@ -103,8 +106,12 @@ class Database:
 
     async def close(self) -> None:
         if self._pool is not None:
+            self._is_closing = True
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._pool.close(), timeout=5)
+                async with asyncio.timeout(5):
+                    while self._at_hand:
+                        await self._pool.release(self._at_hand.pop())
+                    await self._pool.close()
             self._pool.terminate()
 
     async def fetch(self, sql: str, *args: object) -> list[asyncpg.Record]:
@@ -130,7 +137,7 @@ class Database:
         try:
             async with (
                 asyncio.timeout(TRANSACTION_TIMEOUT_S),
-                self._open_pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+                self._lent() as connection,
                 connection.transaction(),
             ):
                 yield connection
@@ -143,11 +150,7 @@ class Database:
         Raises Unavailable, and what `step` raises."""
         try:
             async with AsyncExitStack() as stack:
-                acquire = self._open_pool().acquire
-                pinned = [
-                    _Pinned(await stack.enter_async_context(acquire(timeout=ACQUIRE_TIMEOUT_S)))
-                    for _ in range(self._pool_size)
-                ]
+                pinned = [_Pinned(await stack.enter_async_context(self._lent())) for _ in range(self._pool_size)]
                 await asyncio.gather(*(step(each) for each in pinned))
         except UNREACHABLE as exc:
             raise Unavailable from exc
@@ -156,10 +159,7 @@ class Database:
         """One statement in autocommit; a deadlock or serialization failure is tried again, as the statement left nothing."""
         for last in (False,) * (CONFLICT_TRIES - 1) + (True,):
             try:
-                async with (
-                    asyncio.timeout(STEP_TIMEOUT_S),
-                    self._open_pool().acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
-                ):
+                async with asyncio.timeout(STEP_TIMEOUT_S), self._lent() as connection:
                     return await step(connection)
             except RETRIED:
                 if last:
@@ -167,6 +167,35 @@ class Database:
             except UNREACHABLE as exc:
                 raise Unavailable from exc
         raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+        """A connection of the pool. After good use it is kept at hand for the next, unless somebody waits at the pool.
+
+        Going through the pool each time makes a task and costs as much as sending a statement."""
+        connection = await self._taken()
+        try:
+            yield connection
+        except BaseException:
+            await self._open_pool().release(connection)
+            raise
+        if self._waiting or self._is_closing or connection.is_closed():
+            await self._open_pool().release(connection)
+        else:
+            self._at_hand.append(connection)
+
+    async def _taken(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+        pool = self._open_pool()
+        while self._at_hand:
+            connection = self._at_hand.pop()
+            if not connection.is_closed():
+                return connection
+            await pool.release(connection)
+        self._waiting += 1
+        try:
+            return await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        finally:
+            self._waiting -= 1
 
     def _open_pool(self) -> asyncpg.Pool:
         if self._pool is None:
