@@ -1,10 +1,13 @@
 """structlog for every process: one JSON line per event, ids bound once per request or row."""
 
+import json
 import logging
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TextIO
 
+import orjson
 import structlog
 
 SECRET_NAMES = ("authorization", "api_key", "token", "secret", "password", "cookie", "signature")
@@ -23,6 +26,15 @@ def hide_secrets(_logger: object, _method: str, event: structlog.typing.EventDic
     return event
 
 
+def as_json(event: structlog.typing.EventDict, default: Callable[[object], object]) -> str:
+    """One line, in ASCII whatever the stream's encoding. orjson is ten times faster, and refuses what a log must not refuse."""
+    try:
+        line = orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        return json.dumps(event, default=default)
+    return line if line.isascii() else json.dumps(event, default=default)
+
+
 def configure_logging(
     service: str, *, level: str = "INFO", log_format: str = "json", stream: TextIO = sys.stdout
 ) -> None:
@@ -35,12 +47,14 @@ def configure_logging(
         structlog.processors.format_exc_info,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer(as_json)
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)

@@ -77,6 +77,7 @@ def create_app(
         redirect_slashes=False,
         docs_url="/docs" if docs else None,
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # spans and metrics are EdgeMiddleware's
     )
     for router in (*routers, health_router(health)):
         app.include_router(router)
