@@ -50,6 +50,7 @@ from agent_service.processor import AgentProcessor
 from agent_service.routes import agents, answers, dead_letters, runs, sessions
 from agent_service.runner import Runner
 from agent_service.settings import ServerSessions, Settings
+from agent_service.starts import Starts
 from agent_service.store import intake, retention
 from agent_service.store.intake import EVENTS, RUNS
 from agent_service.turn_loop import Retries, TurnLoop
@@ -231,6 +232,7 @@ def build(
     live = LiveRuns(database, worker.id, lambda request_id: run_news.notify(f"news:{request_id}"))
     builder = EventBuilder(ServiceName.AGENT_SERVICE)
     ending = Ending(database, worker.id, events, builder, waiters, live, Clocks(), run_news, now)
+    starts = Starts()
     loop = TurnLoop(database, outside, Retries(settings.model_retries, settings.model_retry_base_s), now)
     runner = Runner(
         database=database,
@@ -245,6 +247,7 @@ def build(
         mirror=Mirror(database, outside.conversations),
         runs_per_user=settings.runs_per_user,
         processing_after_s=settings.processing_after_s,
+        starts=starts,
     )
     upkeep = Upkeep(database, ending, settings.sweep_every_s)
     processor = AgentProcessor(
@@ -257,6 +260,7 @@ def build(
         answer_wait_s=settings.answer_wait_s,
         session_lifetime=timedelta(days=settings.session_days),
         runs_per_user=settings.runs_per_user,
+        starts=starts,
     )
     endpoint = EventEndpoint(ServiceName.AGENT_SERVICE, database, access, processor.take_event)
     refused = refused_events(database, worker.id, ServiceName.AGENT_SERVICE, processor.take_event)

@@ -21,6 +21,7 @@ from shared_models.work_queue import WorkQueue
 from agent_service.commands import command_in, goes_to_model, overtakes
 from agent_service.domain import answers
 from agent_service.ending import Ending
+from agent_service.starts import Starts
 from agent_service.store import closing, intake
 from agent_service.store.begin import NO_LIMIT
 from agent_service.store.intake import RUNS, NewRun, Taken
@@ -40,6 +41,7 @@ class AgentProcessor:
     answer_wait_s: float
     session_lifetime: timedelta
     runs_per_user: int
+    starts: Starts
 
     async def answer(self, request: NormalizedRequest, body: bytes) -> bytes | None:
         """Take a request in, once, and wait for its end: an AgentResponse as JSON; None: not ended yet, ask again.
@@ -82,7 +84,8 @@ class AgentProcessor:
         )
         try:
             await fault("agent_service.intake.before_commit", request.request_id)
-            taken = await intake.insert(self.database, new)
+            async with self.starts.only_one(str(request.person.user_id)):
+                taken = await intake.insert(self.database, new)
             await fault("agent_service.intake.committed", request.request_id)
         except asyncpg.DataError as exc:
             raise InvalidRequest("The request holds characters or numbers that cannot be stored.") from exc

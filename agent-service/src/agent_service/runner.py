@@ -28,8 +28,10 @@ from agent_service.ending import Ending
 from agent_service.live import Publisher
 from agent_service.mirror import Mirror
 from agent_service.run import Run, RunOver
+from agent_service.starts import Starts
 from agent_service.store import begin, finish
 from agent_service.store.begin import NO_LIMIT, Begun
+from agent_service.store.intake import PERSON
 from agent_service.turn_loop import TurnLoop
 
 SLOT_RETRY_S = 5.0
@@ -74,6 +76,7 @@ class Runner:
     mirror: Mirror
     runs_per_user: int
     processing_after_s: float
+    starts: Starts
     slots: Slots = field(default_factory=Slots)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -84,14 +87,7 @@ class Runner:
 
     async def _handle(self, item: WorkItem) -> Completed | None:
         handed: NormalizedRequest | None = item.payload.get("request")
-        begun: Begun | None = item.payload.get("begun") or await begin.start(
-            self.database,
-            item,
-            self.worker,
-            at_most=NO_LIMIT if item.key is None else self.runs_per_user,
-            with_intent=handed is not None and goes_to_model(handed),
-            with_request=handed is None,
-        )
+        begun: Begun | None = item.payload.get("begun") or await self._begin(item, handed)
         if begun is None or begun.has_ended:
             return None
         await fault("agent_service.begun", item.ref)
@@ -106,6 +102,17 @@ class Runner:
                 done = await self._bring_to_end(run)
             await self._free_slot(request.person.user_id)
             return done
+
+    async def _begin(self, item: WorkItem, handed: NormalizedRequest | None) -> Begun | None:
+        async with self.starts.only_one(item.payload.get(PERSON, "")):
+            return await begin.start(
+                self.database,
+                item,
+                self.worker,
+                at_most=NO_LIMIT if item.key is None else self.runs_per_user,
+                with_intent=handed is not None and goes_to_model(handed),
+                with_request=handed is None,
+            )
 
     def _run(self, item: WorkItem, request: NormalizedRequest, begun: Begun, attempt: int) -> Run:
         agent = self.loop.outside.agents.get(begun.agent or "") or self.loop.outside.agents.entry

@@ -17,6 +17,8 @@ from agent_service.store.begin import MODEL_INTENT, Begun
 
 RUNS = "agent-service.runs"
 EVENTS = "agent-service.events"
+PERSON = "person"
+"""In a run's work item: whose run it is."""
 
 # Flushed only for an event, whose broker is told that it is done. Who calls keeps the request and asks again, and every
 # effect of the run waits for a step that is flushed, and this with it.
@@ -51,7 +53,7 @@ with known as (
   select request_id, 1, false, 'model', '{{}}' from run where attempt = 1 and $16::bool
 ), wanted as (
   select '{RUNS}' as queue, case when $13::bool then session_id::text end as key, seq,
-         request_id::text as ref, case when $17::text = '' then '{{}}' else jsonb_build_object('trace', $17) end as payload,
+         request_id::text as ref, jsonb_build_object('{PERSON}', $3, 'trace', $17::text) as payload,
          $14::text as worker
   from run
 ), {enqueue("item", "wanted")}
@@ -170,7 +172,8 @@ async def insert(database: Database, new: NewRun) -> Taken:
         is_tombstone = row["reply_by"] is None and new.reply_by == "event"
         return Taken(answer=orjson.dumps(row["answer"]), is_tombstone=is_tombstone)
     if row["id"] is not None:
-        payload: dict[str, Any] = {"request": new.request, "trace": new.trace}
+        person = str(new.request.person.user_id)
+        payload: dict[str, Any] = {"request": new.request, "trace": new.trace, PERSON: person}
         if row["is_started"]:
             payload["begun"] = _begun(row, new)
         item = handed_off(row, RUNS, str(new.request.request_id), new.worker, payload)
