@@ -13,6 +13,8 @@ from shared_models.tokens import Acting, ServiceTokens
 
 from tests.support.people import api_key_of
 from tests.support.route_table import CALLERS, DOCUMENTS, Row, is_expected, routes_of
+from tests.support.slack import SIGNING_SECRET
+from tests.support.slack_signing import sign
 from tests.support.system import System
 
 PEOPLE = "own other operator administrator"
@@ -33,6 +35,7 @@ ASK = {"content": "hello"}
 SLACK = {"user_id": "{user_id}", "channel_id": "C1", "slack_user_id": "U1", "slack_team_id": "T1"}
 MAIL = {"user_id": "{user_id}", "email_from": "own@example.com", "message_id": "<1@example.com>"}
 RESOLVE = {"integration": "slack", "external_id": "T1:U1", "email": "own@example.com"}
+VERIFIED = {"type": "url_verification", "challenge": "a word"}
 HEALTH = {f"GET /{path}": Row("nobody") for path in ("livez", "readyz", "health")}
 
 REQUEST_MANAGER = HEALTH | {
@@ -118,6 +121,9 @@ INTEGRATION_DISPATCHER = (
     | HEALTH
     | {
         "POST /api/v1/deliveries": Row("service", {}),
+        "POST /slack/events": Row("provider", VERIFIED),
+        "POST /slack/commands": Row("provider", VERIFIED),
+        "POST /slack/interactive": Row("provider", VERIFIED),
         "POST /events": Row("service broker", {}),
         "GET /api/v1/deliveries/{delivery_id}": WATCHED,
         "GET /api/v1/deliveries/{delivery_id}/attempts": WATCHED,
@@ -208,6 +214,8 @@ async def call(system: System, world: World, service: str, name: str, row: Row, 
         body = orjson.dumps(world.bodies[row.body["$"]] if "$" in row.body else row.body)
         body = body.replace(b"{user_id}", objects["user_id"].encode())
         headers["content-type"] = "application/json"
+        if caller == "provider":
+            headers |= sign(body, secret=SIGNING_SECRET)
     reply = await system.http.request(method, system.urls[service] + path, headers=headers, content=body, timeout=30)
     return reply.status_code
 
@@ -286,7 +294,7 @@ def _headers(
             tokens[person] = keys[person] if name == "request_manager" else manager.make(service, acting)
         tokens["service"] = (dispatcher if name == "request_manager" else manager).make(service)
         found[name] = {caller: {"authorization": f"Bearer {token}"} for caller, token in tokens.items()}
-        found[name] |= {"nobody": {}, "provider": {"x-slack-signature": "v0=0", "webhook-signature": "v1,0"}}
+        found[name] |= {"nobody": {}, "provider": {"webhook-signature": "v1,0"}}
     return found
 
 

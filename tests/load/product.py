@@ -29,13 +29,16 @@ LIMITS = {"REQUESTS_PER_MINUTE": "100000"}
 
 @dataclass
 class Product:
-    """The services are started and stopped again by `start`; the rest runs all the time. `broker` None: direct HTTP."""
+    """The services are started and stopped again by `start`; the rest runs all the time. `broker` None: direct HTTP.
+
+    `more_env`: what a program is told besides, by its name, from the next start on."""
 
     wiring: Wiring
     people: People
     folder: Path
     services: list[Child] = field(default_factory=list)
     broker: Child | None = None
+    more_env: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def start_broker(self) -> None:
         """From the next start of the services their messages go through the local broker."""
@@ -48,7 +51,10 @@ class Product:
         self.stop()
         began_s = time.monotonic()
         self.services = [
-            Child(replace(program, env={**program.env, **LIMITS}), self.folder / f"{program.name}.log")
+            Child(
+                replace(program, env={**program.env, **LIMITS, **self.more_env.get(program.name, {})}),
+                self.folder / f"{program.name}.log",
+            )
             for program in self.wiring.services()
         ]
         wait_until_ready(self.services, timeout_s=READY_TIMEOUT_S)

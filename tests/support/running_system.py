@@ -40,6 +40,7 @@ from tests.support.ingress import Ingress
 from tests.support.model import ModelServer
 from tests.support.modes import Mode
 from tests.support.servers import free_socket, serving, serving_all
+from tests.support.slack import slack_world
 from tests.support.system import REPOSITORY, Json, System
 from tests.support.waiting import eventually
 from tests.support.webhook import WebhookReceiver
@@ -152,12 +153,6 @@ async def running_system(
         "knowledge_dir": REPOSITORY / "agent-service" / "knowledge",
     }
     agent_settings = AgentServiceSettings(**(usual | agent_service))
-    dispatcher_settings = DispatcherSettings(
-        **_common("integration_dispatcher", database_url, urls, key, mode),
-        secrets_key=SecretStr(base64.b64encode(os.urandom(32)).decode()),
-        webhook_allowed_networks="127.0.0.0/8",
-        webhook_timeout_s=1.0,
-    )
     manager_settings = RequestManagerSettings(**_common("request_manager", database_url, urls, key, mode))
     async with AsyncExitStack() as stack:
         http = create_http()
@@ -169,11 +164,22 @@ async def running_system(
             "servicenow": create_servicenow(standin),
         }
         await stack.enter_async_context(serving_all([(app, parts[name].sock) for name, app in around.items()]))
+        slack = await stack.enter_async_context(
+            slack_world(urls["integration_dispatcher"], http=http, post_every_s=0.0)
+        )
         tool_server = await stack.enter_async_context(AsyncExitStack())
         mcp = create_servicenow_mcp(mcp_settings)
         await tool_server.enter_async_context(serving(mcp, parts["servicenow_mcp"].sock))
         ingress = create_ingress(mode, database_url, urls, key, seed)
         await stack.enter_async_context(serving(ingress, parts["broker"].sock))
+        dispatcher_settings = DispatcherSettings(
+            **_common("integration_dispatcher", database_url, urls, key, mode),
+            secrets_key=SecretStr(base64.b64encode(os.urandom(32)).decode()),
+            webhook_allowed_networks="127.0.0.0/8",
+            webhook_timeout_s=1.0,
+            slack_post_every_s=0.0,
+            **slack.settings(),
+        )
         apps = {
             "integration_dispatcher": create_dispatcher(dispatcher_settings),
             "agent_service": create_agent_service(agent_settings),
@@ -193,6 +199,7 @@ async def running_system(
             urls=urls,
             service_token_key=key,
             ingress=ingress,
+            slack=slack,
         )
         await _ready(http, [urls[name] for name in ("request_manager", "agent_service", "integration_dispatcher")])
         yield system

@@ -1,10 +1,7 @@
 """The dispatcher with Slack set up, between a Slack that signs and a request-manager that notes what is asked."""
 
-import hashlib
-import hmac
 import itertools
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +18,7 @@ from shared_models.ids import new_id
 
 from tests.support.dispatcher import Dispatcher, running, settings
 from tests.support.fake_slack import FakeSlack
+from tests.support.slack_signing import sign
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 TEAM, BOT, DIRECT, CHANNEL = "T1", "UBOT", "D1", "C1"
@@ -40,13 +38,6 @@ def slack_settings(database_url: str, **changes: Any) -> Settings:
         "slack_post_every_s": 0.0,
     }
     return settings(database_url, **slack | changes)
-
-
-def sign(body: bytes, *, secret: str = SECRET, at: float | None = None) -> dict[str, str]:
-    """The headers with which Slack signs. Source: https://docs.slack.dev/authentication/verifying-requests-from-slack"""
-    timestamp = str(int(time.time() if at is None else at))
-    digest = hmac.new(secret.encode(), f"v0:{timestamp}:".encode() + body, hashlib.sha256).hexdigest()
-    return {"x-slack-request-timestamp": timestamp, "x-slack-signature": f"v0={digest}"}
 
 
 def ts_of(number: int) -> str:
@@ -147,7 +138,7 @@ class SlackIn:
     async def post(
         self, path: str, body: bytes, content_type: str, *, at: float | None = None, headers: Json | None = None
     ) -> httpx.Response:
-        signed = sign(body, at=at) | (headers or {}) | {"content-type": content_type}
+        signed = sign(body, secret=SECRET, at=at) | (headers or {}) | {"content-type": content_type}
         return await self.dispatcher.http.post(path, content=body, headers=signed)
 
     async def rows(self) -> list[Json]:

@@ -26,6 +26,7 @@ from shared_models.schemas import Citation, Confirmation, RequestResult
 from tests.support.ingress import Ingress
 from tests.support.model import ModelServer
 from tests.support.people import api_key_of
+from tests.support.slack import SlackWorld
 from tests.support.waiting import eventually
 from tests.support.webhook import WebhookReceiver
 
@@ -88,6 +89,7 @@ class System:
     urls: dict[str, str]
     service_token_key: str = field(repr=False)
     ingress: Ingress
+    slack: SlackWorld
     _keys: dict[str, str] = field(default_factory=dict)
     _key_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

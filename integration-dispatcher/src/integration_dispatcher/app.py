@@ -35,7 +35,7 @@ from integration_dispatcher.accounts import Accounts
 from integration_dispatcher.background import integrations_in_detail, listen, loops, refresh_gauges, stop_task
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
-from integration_dispatcher.doors import reading_mail, slack_door
+from integration_dispatcher.doors import listening_to_slack, reading_mail, slack_door
 from integration_dispatcher.guarded_http import GuardedHttp, SystemLookup
 from integration_dispatcher.handlers import all_handlers
 from integration_dispatcher.handlers.base import Edges, Message
@@ -151,8 +151,7 @@ async def started(
         if settings.reads_mail:
             await stack.enter_async_context(reading_mail(settings, database, worker.id, parts.inbox))
         if parts.slack is not None:
-            parts.slack.start()
-            stack.push_async_callback(parts.slack.stop)
+            await stack.enter_async_context(listening_to_slack(settings, parts.slack, parts.inbox))
         listener = listen(settings, parts)
         listener.start()
         stack.push_async_callback(listener.close)

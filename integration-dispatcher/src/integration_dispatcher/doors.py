@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared_models.database import Database
 
-from integration_dispatcher.inbound.inbox import Inbox
+from integration_dispatcher.inbound.inbox import DOOR_CONNECTIONS, Inbox
 from integration_dispatcher.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +20,16 @@ def slack_door(settings: Settings, inbox: Inbox) -> "SlackDoor | None":
     from integration_dispatcher.slack_door import SlackDoor
 
     return SlackDoor(settings, inbox.receive)
+
+
+@asynccontextmanager
+async def listening_to_slack(settings: Settings, door: "SlackDoor", inbox: Inbox) -> AsyncIterator[None]:
+    async with inbox.recording_by(Database.of(settings, pool_size=DOOR_CONNECTIONS)):
+        door.start()
+        try:
+            yield
+        finally:
+            await door.stop()
 
 
 @asynccontextmanager

@@ -73,11 +73,12 @@ class Database:
         self._is_closing = False
 
     @classmethod
-    def of(cls, settings: ServiceSettings) -> "Database":
+    def of(cls, settings: ServiceSettings, *, pool_size: int | None = None) -> "Database":
+        """`pool_size`: another one than the settings'."""
         return cls(
             settings.database_url.get_secret_value(),
             role=settings.database_role,
-            pool_size=settings.database_pool_size,
+            pool_size=pool_size or settings.database_pool_size,
             statement_cache=settings.database_statement_cache,
         )
 

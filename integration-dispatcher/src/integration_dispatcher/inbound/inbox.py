@@ -1,7 +1,11 @@
 """What comes in: recorded before its provider is told so, then worked on, in order within a conversation."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
+from shared_models.batching import Batcher
 from shared_models.database import Database
 from shared_models.faults import fault
 from shared_models.logging import get_logger
@@ -17,6 +21,7 @@ from integration_dispatcher.store import inbound as store
 from integration_dispatcher.store.inbound import InboundEvent, NewInbound
 from integration_dispatcher.store.names import INBOUND
 
+DOOR_CONNECTIONS = 2
 # An hour or so: after that nobody waits for the answer to a chat message any more.
 RETRIES = RetryPolicy(attempts=75, base_s=0.5, cap_s=100.0)
 
@@ -30,6 +35,8 @@ class Inbox:
         self, database: Database, worker_id: str, notifier: Notifier, processors: Processors, *, concurrency: int = 64
     ) -> None:
         self._database = database
+        self._door = database
+        self._record = Batcher(self._record_all, key=lambda arrived: arrived.new.conversation)
         self._worker_id = worker_id
         self._notifier = notifier
         self._processors = processors
@@ -49,13 +56,31 @@ class Inbox:
 
         Raises Unavailable: nothing was recorded, as far as is known."""
         await fault("dispatcher.inbound.before_commit", new.dedupe_key)
-        recorded = await store.record(self._database, new, worker=self.queue.lease(), trace=current_traceparent())
+        recorded = await self._record(store.Arrived(new, current_traceparent()))
         await fault("dispatcher.inbound.recorded", new.dedupe_key)
-        if recorded.own is not None:
-            self.queue.hand_off(recorded.own)
-        elif recorded.is_new:
-            self._notifier.notify(INBOUND)
         return recorded.is_new
+
+    @asynccontextmanager
+    async def recording_by(self, database: Database) -> AsyncIterator[None]:
+        """Record by connections of its own: a provider that gives us seconds does not wait for one behind the work of others."""
+        await database.open()
+        await asyncio.gather(*(store.warm_recording(database) for _ in range(DOOR_CONNECTIONS)))
+        self._door = database
+        try:
+            yield
+        finally:
+            self._door = self._database
+            await database.close()
+
+    async def _record_all(self, events: list[store.Arrived]) -> list[store.Recorded]:
+        """Their work is handed off here: whoever brought them may have gone meanwhile."""
+        recorded = await store.record(self._door, events, worker=self.queue.lease())
+        for each in recorded:
+            if each.own is not None:
+                self.queue.hand_off(each.own)
+        if any(each.is_new and each.own is None for each in recorded):
+            self._notifier.notify(INBOUND)
+        return recorded
 
     async def work(self, item: WorkItem) -> Completed | None:
         """Run one row of the queue: an event, or the notice that one was given up."""

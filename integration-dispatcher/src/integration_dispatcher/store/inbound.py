@@ -1,9 +1,11 @@
 """Inbound events: one row and one row of work for each thing that a provider brings, and what came of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from shared_models.database import Database
 from shared_models.ids import new_id
 from shared_models.work_item import WorkItem
@@ -11,17 +13,22 @@ from shared_models.work_statements import complete, enqueue
 
 from integration_dispatcher.store.names import INBOUND
 
+# $8: who runs the new rows at once. At most one event of a conversation, as of every lane.
 RECORD = f"""
-with new as (
-  insert into inbound_events (id, provider, dedupe_key, conversation, payload) values ($1, $2, $3, $4, $5)
+with given as (
+  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::bigint[], $7::text[])
+    as g (id, provider, dedupe_key, conversation, payload, seq, trace)
+), new as (
+  insert into inbound_events (id, provider, dedupe_key, conversation, payload)
+  select id, provider, dedupe_key, conversation, payload from given
   on conflict (dedupe_key) do nothing
   returning id
 ), source as (
-  select '{INBOUND}' as queue, $4::text as key, $6::bigint as seq, $3::text as ref,
-         jsonb_build_object('inbound_id', id, 'integration', $2::text, 'trace', $7::text) as payload, $8::text as worker
-  from new
+  select '{INBOUND}' as queue, conversation as key, seq, dedupe_key as ref,
+         jsonb_build_object('inbound_id', id, 'integration', provider, 'trace', trace) as payload, $8::text as worker
+  from given join new using (id)
 ), {enqueue("item", "source")}
-select item.id, item.key, item.claim, item.leased_by, source.ref, source.payload from item cross join source
+select item.id, item.key, item.claim, item.leased_by, source.ref, source.payload from item join source using (key)
 """
 
 READ = """
@@ -79,6 +86,14 @@ class NewInbound:
 
 
 @dataclass(frozen=True)
+class Arrived:
+    """A new event with the trace that it belongs to."""
+
+    new: NewInbound
+    trace: str = ""
+
+
+@dataclass(frozen=True)
 class InboundEvent:
     """A stored one. `state`: received, forwarded, answered, ignored, failed."""
 
@@ -111,11 +126,21 @@ class Recorded:
     own: WorkItem | None = field(default=None)
 
 
-async def record(db: Database, new: NewInbound, *, worker: str | None, trace: str) -> Recorded:
-    """Write the event and its row of work in one statement, once for each dedupe key."""
-    row = await db.fetchrow(
-        RECORD, new_id(), new.provider, new.dedupe_key, new.conversation, new.payload, new.order, trace, worker
-    )
+async def record(db: Database, events: Sequence[Arrived], *, worker: str | None) -> list[Recorded]:
+    """Write events of different conversations and their rows of work in one statement, each dedupe key once.
+
+    Returns what became of each, in their order."""
+    columns = zip(*(_columns(each) for each in events), strict=True)
+    rows = {row["ref"]: row for row in await db.fetch(RECORD, *map(list, columns), worker)}
+    return [_recorded(rows.get(each.new.dedupe_key)) for each in events]
+
+
+def _columns(each: Arrived) -> tuple[object, ...]:
+    new = each.new
+    return (new_id(), new.provider, new.dedupe_key, new.conversation, new.payload, new.order, each.trace)
+
+
+def _recorded(row: asyncpg.Record | None) -> Recorded:
     if row is None:
         return Recorded(is_new=False)
     if row["leased_by"] is None:
@@ -155,7 +180,12 @@ async def of_request(db: Database, request_id: UUID) -> InboundEvent | None:
 
 
 async def warm(db: Database) -> None:
-    """The statements before an acknowledgement and behind it once, with nothing to do."""
+    """The statements behind an acknowledgement once, with nothing to do."""
     nobody = UUID(int=0)
     await read(db, nobody)
     await end(db, nobody, Ended("ignored"), WorkItem(0, "", None, "", {}), "")
+
+
+async def warm_recording(db: Database) -> None:
+    """The statement before an acknowledgement once, with nothing to do."""
+    await db.fetch(RECORD, [], [], [], [], [], [], [], None)

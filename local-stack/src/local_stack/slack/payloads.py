@@ -37,19 +37,20 @@ def event_callback(event: Json, now_s: float) -> Json:
     }
 
 
-def message_event(message: Message, channel: Channel) -> Json:
-    """A `message` event, of whoever wrote it."""
+def message_event(message: Message, channel: Channel, parent_user: str = "") -> Json:
+    """A `message` event, of whoever wrote it. `parent_user`: who began the thread that it is a reply in."""
     return message.to_api() | {
         "channel": channel.id,
         "event_ts": message.ts,
         "channel_type": channel.kind,
-        **({"parent_user_id": BOT_USER_ID} if message.is_reply else {}),
+        **({"parent_user_id": parent_user} if message.is_reply and parent_user else {}),
     }
 
 
-def mention_event(message: Message, channel: Channel) -> Json:
+def mention_event(message: Message, channel: Channel, parent_user: str = "") -> Json:
     """The second event of the same message: it has the same `ts` and no `channel_type`."""
-    event = {name: value for name, value in message_event(message, channel).items() if name != "channel_type"}
+    event = message_event(message, channel, parent_user)
+    del event["channel_type"]
     return event | {"type": "app_mention"}
 
 

@@ -82,9 +82,10 @@ class Standin:
         self.workspace.add(message)
         if BOT_USER_ID not in channel.members or (message.is_bot and not self.settings.sends_own_messages):
             return message
-        self.send_event(payloads.message_event(message, channel))
+        parent_user = self.workspace.thread(channel.id, message.thread_ts)[0].user if message.is_reply else ""
+        self.send_event(payloads.message_event(message, channel, parent_user))
         if MENTION in message.text and channel.kind != "im" and not message.is_bot:
-            self.send_event(payloads.mention_event(message, channel))
+            self.send_event(payloads.mention_event(message, channel, parent_user))
         return message
 
     def say(self, who: str, where: str, text: str, *, thread: str = "", files: Sequence[Json] = ()) -> Message:
