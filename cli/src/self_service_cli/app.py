@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from self_service_cli import dead_letters, deliveries, integrations, keys, requests, sessions
+from self_service_cli import dead_letters, deliveries, integrations, keys, requests, sessions, slack
 from self_service_cli.agents import agents
 from self_service_cli.ask import ask
 from self_service_cli.chat import chat
@@ -85,6 +85,7 @@ app.command()(agents)
 app.add_typer(deliveries.app, name="deliveries", help="Where answers went, and whether they arrived.")
 app.add_typer(dead_letters.app, name="dead-letters", help="Operators: what was given up, and doing it again.")
 app.add_typer(integrations.app, name="integrations", help="Where answers may go.")
+app.add_typer(slack.app, name="slack", help="Administrators: setting up the Slack app.")
 app.command()(feedback)
 app.add_typer(keys.app, name="keys", help="API keys for scripts and tools.")
 app.command()(login)

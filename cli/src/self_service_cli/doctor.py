@@ -28,12 +28,29 @@ from self_service_cli.output import Output
 from self_service_cli.rows import items_of
 
 MAX_SKEW_S = 30.0
-SERVICENOW_MODULE = "servicenow_mcp"
-SERVICENOW_TIMEOUT_S = 180.0
+PROGRAM_TIMEOUT_S = 180.0
 
 
 class Subject(StrEnum):
     SERVICENOW = "servicenow"
+    SLACK = "slack"
+
+
+@dataclass(frozen=True)
+class Program:
+    """Another program's own checks, which know its settings. `words`: what it is about, and where it is installed."""
+
+    package: str
+    module: str
+    words: tuple[str, str]
+
+
+PROGRAMS = {
+    Subject.SERVICENOW: Program("servicenow_mcp", "servicenow_mcp.doctor", ("ServiceNow", "The ServiceNow MCP server")),
+    Subject.SLACK: Program(
+        "integration_dispatcher", "integration_dispatcher.slack_doctor", ("Slack", "integration-dispatcher")
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -48,14 +65,17 @@ class Check:
 
 def doctor(
     context: typer.Context,
-    subject: Annotated[Subject | None, typer.Argument(help="Check ServiceNow's rights and catalogue instead.")] = None,
+    subject: Annotated[
+        Subject | None,
+        typer.Argument(help="Check ServiceNow's rights and catalogue, or the Slack app's scopes, instead."),
+    ] = None,
 ) -> None:
     """Check the set-up: server, clock, token, versions, integrations. Each finding names its fix.
 
-    `ssa doctor servicenow` reads the SERVICENOW_* variables of this shell, as the MCP server would."""
+    `ssa doctor servicenow` reads the SERVICENOW_* variables of this shell, as the MCP server would; `ssa doctor slack` SLACK_*."""
     command = command_of(context)
     with ending(command):
-        checks = check_servicenow(command) if subject else asyncio.run(check_all(command))
+        checks = check_program(command, subject) if subject else asyncio.run(check_all(command))
         show(command.out, checks)
         if not all(check.ok for check in checks):
             raise typer.Exit(ExitCode.ERROR)
@@ -160,23 +180,21 @@ async def check_integrations(api: RequestManagerClient, url: str) -> Check:
     return Check("integrations", ok=True, detail=detail)
 
 
-def check_servicenow(command: Command) -> list[Check]:
-    """Run the MCP server's own checks, which know its settings. Raises Failure when it is not there or says nothing."""
-    if importlib.util.find_spec(SERVICENOW_MODULE) is None:
-        hint = (
-            "Run `ssa doctor servicenow` where the MCP server runs: in a checkout of the product, or in its container."
-        )
-        raise Failure("The ServiceNow MCP server is not installed here.", code="not_installed", hint=hint)
+def check_program(command: Command, subject: Subject) -> list[Check]:
+    """Run a program's own checks. Raises Failure when it is not there or says nothing."""
+    program = PROGRAMS[subject]
+    about, where = program.words
+    if importlib.util.find_spec(program.package) is None:
+        hint = f"Run `ssa doctor {subject}` where it runs: in a checkout of the product, or in its container."
+        raise Failure(f"{where} is not installed here.", code="not_installed", hint=hint)
     try:
-        ended = command.surroundings.run_program(
-            (sys.executable, "-m", f"{SERVICENOW_MODULE}.doctor"), SERVICENOW_TIMEOUT_S
-        )
+        ended = command.surroundings.run_program((sys.executable, "-m", program.module), PROGRAM_TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        raise Failure("The checks of ServiceNow did not end in time.", ExitCode.TIMEOUT, code="timeout") from None
-    return read_report(ended.stdout)
+        raise Failure(f"The checks of {about} did not end in time.", ExitCode.TIMEOUT, code="timeout") from None
+    return read_report(ended.stdout, program)
 
 
-def read_report(text: str) -> list[Check]:
+def read_report(text: str, program: Program) -> list[Check]:
     """`{"checks": [{"name", "ok", "detail", "fix"}]}`. Raises Failure for anything else."""
     try:
         report: JsonValue = json.loads(text)
@@ -188,8 +206,8 @@ def read_report(text: str) -> list[Check]:
         for item in items_of(checks)
     ]
     if not found:
-        hint = f"Run it by hand: {sys.executable} -m {SERVICENOW_MODULE}.doctor"
-        raise Failure("The checks of ServiceNow did not tell anything.", code="no_report", hint=hint)
+        hint = f"Run it by hand: {sys.executable} -m {program.module}"
+        raise Failure(f"The checks of {program.words[0]} did not tell anything.", code="no_report", hint=hint)
     return found
 
 
