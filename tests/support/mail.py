@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 from integration_dispatcher.settings_email import EmailSettings
-from local_stack.mail.mailboxes import Mail
+from local_stack.mail.imap import ImapAccount, serving_imap
+from local_stack.mail.mailboxes import Draft, Mail
 from local_stack.mail.settings import MailSettings
 from local_stack.mail.smtp import serve_smtp
 from local_stack.mail.standin import MailStandin
+from local_stack.mail.wiring import AUTHSERV_ID
 from pydantic import SecretStr
+
+from tests.support.waiting import eventually
 
 AGENT = "it@selfservice.example"
 PASSWORD = "the-password-of-the-mailbox"
@@ -26,6 +30,7 @@ class MailServerUnderTest:
 
     standin: MailStandin
     smtp_port: int
+    imap_port: int
 
     def settings(self, **changes: Any) -> EmailSettings:
         return EmailSettings(**self.smtp_fields(**changes))
@@ -42,6 +47,29 @@ class MailServerUnderTest:
         }
         return given | changes
 
+    def imap_fields(self) -> dict[str, Any]:
+        return {
+            "imap_host": "127.0.0.1",
+            "imap_port": self.imap_port,
+            "imap_tls": "none",
+            "imap_username": AGENT,
+            "imap_password": SecretStr(PASSWORD),
+            "email_trusted_authserv_id": AUTHSERV_ID,
+        }
+
+    async def write(self, sender: str, subject: str, text: str, **draft: Any) -> Mail:
+        """A mail from a person to the agent."""
+        return await self.standin.send(Draft(sender, AGENT, subject, text, **draft))
+
+    async def arrived(self, mailbox: str, count: int = 1) -> list[Mail]:
+        """The mails of a mailbox, as soon as there are that many."""
+
+        async def are_there() -> bool:
+            return len(self.mails(mailbox)) >= count
+
+        await eventually(are_there, within_s=60)
+        return self.mails(mailbox)
+
     def mails(self, mailbox: str) -> list[Mail]:
         return self.standin.mailboxes.all(mailbox)
 
@@ -51,14 +79,14 @@ class MailServerUnderTest:
 
 
 @asynccontextmanager
-async def mail_server(folder: Path, tls: ssl.SSLContext | None = None) -> AsyncIterator[MailServerUnderTest]:
-    standin = MailStandin(folder, MailSettings(agent_address=AGENT, password=SecretStr(PASSWORD)))
-    server = await serve_smtp(standin.handler, tls=tls)
-    try:
-        yield MailServerUnderTest(standin, server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-        await server.wait_closed()
+async def mail_server(
+    folder: Path, tls: ssl.SSLContext | None = None, *, people: str = ""
+) -> AsyncIterator[MailServerUnderTest]:
+    standin = MailStandin(folder, MailSettings(agent_address=AGENT, password=SecretStr(PASSWORD), people=people))
+    smtp = await serve_smtp(standin.handler, tls=tls)
+    async with serving_imap(ImapAccount(standin.mailboxes, AGENT, PASSWORD)) as imap_port:
+        yield MailServerUnderTest(standin, smtp.sockets[0].getsockname()[1], imap_port)
+    smtp.close()
 
 
 @pytest.fixture

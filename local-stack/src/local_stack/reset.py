@@ -9,8 +9,19 @@ from local_stack.screen import Screen
 from local_stack.state import RunFile, take_run_lock
 
 # Named one by one, so that a wrong --state-dir cannot cost a person their own files.
-STATE = ("env", "secrets.json", "run.json", "run.lock", "logs", "postgres", "servicenow", "slack", "model-server")
-INSTALLED = ("ogx", "llama-stack", "tools", "uv", "uv.log")
+STATE = (
+    "env",
+    "secrets.json",
+    "run.json",
+    "run.lock",
+    "logs",
+    "postgres",
+    "servicenow",
+    "slack",
+    "mail",
+    "model-server",
+)
+INSTALLED = ("ogx", "llama-stack", "tools", "debian", "uv", "uv.log")
 
 
 def reset(state_dir: Path, screen: Screen, *, with_installed: bool) -> int:

@@ -123,6 +123,7 @@ class Runner:
         wiring = Wiring(ports, load_secrets(self._folder), model, self._folder, url or "", broker, stand_ins)
         is_used = {"ogx": self._has_model_server(wiring), "broker": wiring.has_own_broker, "slack": stand_ins.slack}
         is_used["phones"] = stand_ins.phones
+        is_used |= dict.fromkeys(("mail", "mail_smtp", "mail_imap"), stand_ins.mail)
         check_ports(ports, unused=[name for name, used in is_used.items() if not used])
         return wiring
 

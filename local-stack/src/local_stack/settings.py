@@ -34,6 +34,7 @@ class UpSettings(BaseSettings):
     llm_api_key: SecretStr = SecretStr("")
 
     sms_account_sid: str = Field(default="", description="a real account instead of the stand-in")
+    smtp_host: str = Field(default="", description="a real mail server instead of the stand-in")
     slack_bot_token: SecretStr = Field(default=SecretStr(""), description="a real workspace instead of the stand-in")
 
     eventing_enabled: bool = False
@@ -47,6 +48,9 @@ class UpSettings(BaseSettings):
     demo_rules_port: int = Field(default=8086, gt=0, le=65535)
     servicenow_port: int = Field(default=8087, gt=0, le=65535)
     phones_port: int = Field(default=8094, gt=0, le=65535)
+    mail_port: int = Field(default=8091, gt=0, le=65535)
+    mail_smtp_port: int = Field(default=8092, gt=0, le=65535)
+    mail_imap_port: int = Field(default=8093, gt=0, le=65535)
     slack_port: int = Field(default=8088, gt=0, le=65535)
     ogx_port: int = Field(default=8321, gt=0, le=65535)
     postgres_port: int = Field(default=0, ge=0, le=65535)

@@ -12,6 +12,7 @@ class StandIns:
     slack: bool = False
     sms: bool = False
     webhook_inbox: bool = False
+    mail: bool = False
 
     @classmethod
     def of(cls, settings: UpSettings) -> "StandIns":
@@ -19,6 +20,7 @@ class StandIns:
             slack=not settings.slack_bot_token.get_secret_value(),
             sms=not settings.sms_account_sid,
             webhook_inbox=True,
+            mail=not settings.smtp_host,
         )
 
     @property

@@ -28,6 +28,7 @@ class Secrets:
     secrets_key: str = field(repr=False)
     servicenow_api_key: str = field(repr=False)
     sms_auth_token: str = field(repr=False)
+    mail_password: str = field(repr=False)
     slack_signing_secret: str = field(repr=False)
     slack_bot_token: str = field(repr=False)
     database_password: str = field(repr=False)
@@ -42,6 +43,7 @@ class Secrets:
             secrets_key=_base64(secrets.token_bytes(32)),
             servicenow_api_key=secrets.token_urlsafe(24),
             sms_auth_token=secrets.token_hex(16),
+            mail_password=secrets.token_urlsafe(24),
             slack_signing_secret=secrets.token_hex(16),
             slack_bot_token=f"xoxb-{secrets.token_urlsafe(24)}",
             database_password=secrets.token_urlsafe(24),

@@ -8,6 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from local_stack import model_server
+from local_stack.mail import wiring as mail_wiring
+from local_stack.mail.wiring import MailPlace
 from local_stack.model_server import Kind, Upstream
 from local_stack.ports import check_free, free_port
 from local_stack.problems import LaunchProblem
@@ -38,6 +40,9 @@ class Ports:
     servicenow: int
     slack: int
     phones: int
+    mail: int
+    mail_smtp: int
+    mail_imap: int
     ogx: int
     request_manager_metrics: int
     agent_service_metrics: int
@@ -55,6 +60,9 @@ class Ports:
             servicenow=settings.servicenow_port,
             slack=settings.slack_port,
             phones=settings.phones_port,
+            mail=settings.mail_port,
+            mail_smtp=settings.mail_smtp_port,
+            mail_imap=settings.mail_imap_port,
             ogx=settings.ogx_port,
             request_manager_metrics=settings.request_manager_port + METRICS_OFFSET,
             agent_service_metrics=settings.agent_service_port + METRICS_OFFSET,
@@ -204,6 +212,7 @@ class Wiring:
             "PUBLIC_URL": f"http://127.0.0.1:{self.ports.request_manager}",
             **(self._slack_app() if self.stand_ins.slack else {}),
             **(self._sms_account() if self.stand_ins.sms else {}),
+            **(mail_wiring.settings(self._mail_place()) if self.stand_ins.mail else {}),
         }
         return self._python("integration-dispatcher", "integration_dispatcher", self.ports.integration_dispatcher, env)
 
@@ -235,10 +244,22 @@ class Wiring:
         here, dispatcher = f"http://127.0.0.1:{self.ports.phones}", self._neighbours()["INTEGRATION_DISPATCHER_URL"]
         return sms_wiring.account(self.secrets.sms_auth_token, here, dispatcher)
 
+    def mail(self) -> Program:
+        """A mail server with everybody's mailboxes, in the browser."""
+        place = self._mail_place()
+        arguments = mail_wiring.arguments(place, self.state_dir / "mail")
+        return self._python(
+            "mail stand-in", "local_stack.mail", self.ports.mail, mail_wiring.environment(place), *arguments
+        )
+
+    def _mail_place(self) -> MailPlace:
+        return MailPlace(self.ports.mail_smtp, self.ports.mail_imap, self.secrets.mail_password)
+
     def integrations(self) -> list[Program]:
         """The other sides of the integrations that this run starts, for people to open in the browser."""
         slack = [self.slack()] if self.stand_ins.slack else []
-        return [*slack, *([self.phones()] if self.stand_ins.phones else [])]
+        mail = [self.mail()] if self.stand_ins.mail else []
+        return [*slack, *mail, *([self.phones()] if self.stand_ins.phones else [])]
 
     def services(self) -> list[Program]:
         return [self.integration_dispatcher(), self.agent_service(), self.request_manager()]

@@ -169,3 +169,17 @@ def test_with_a_real_sms_account_the_webhook_inbox_alone_is_left(tmp_path: Path)
     assert real.phones
     assert not real.sms
     assert "SMS_API_URL" not in replace(wiring(tmp_path), stand_ins=real).integration_dispatcher().env
+
+
+def test_the_mail_stand_in_and_the_dispatcher_know_each_other(tmp_path: Path) -> None:
+    both = replace(wiring(tmp_path), stand_ins=StandIns(mail=True))
+    [mail], dispatcher = both.integrations(), both.integration_dispatcher()
+    assert "hush" not in repr(mail)
+    for kind in ("SMTP", "IMAP"):
+        assert dispatcher.env[f"{kind}_PASSWORD"] == mail.env["MAIL_STANDIN_PASSWORD"]
+        assert dispatcher.env[f"{kind}_PORT"] == mail.command[mail.command.index(f"--{kind.lower()}-port") + 1]
+    assert f"{mail.url} (open it in a browser)" in farewell(both, ACCESS, ready_s=1)
+
+
+def test_a_real_mail_server_takes_the_place_of_the_stand_in(tmp_path: Path) -> None:
+    assert not StandIns.of(settings(smtp_host="mail.example.com")).mail

@@ -11,7 +11,7 @@ from email.policy import SMTP, default
 from email.utils import format_datetime, make_msgid, parseaddr
 from pathlib import Path
 
-from local_stack.mail.settings import AUTHSERV_ID
+from local_stack.mail.wiring import AUTHSERV_ID
 
 MAX_MAILS = 2_000
 

@@ -3,7 +3,7 @@
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-AUTHSERV_ID = "mail.local"
+from local_stack.mail.wiring import AGENT_ADDRESS
 
 
 class MailSettings(BaseSettings):
@@ -11,7 +11,7 @@ class MailSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MAIL_STANDIN_", extra="ignore", frozen=True)
 
-    agent_address: str = "it@selfservice.example"
+    agent_address: str = AGENT_ADDRESS
     password: SecretStr
     people: str = ""
     control_token: SecretStr = SecretStr("")
