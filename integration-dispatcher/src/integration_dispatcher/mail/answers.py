@@ -10,6 +10,9 @@ from integration_dispatcher.mail.render import Content, as_html, as_text
 
 MAX_TITLE_LENGTH = 70
 MAX_SOURCES = 10
+MAIL_NOTE = "mail_note"
+"""Metadata of a request that came by mail: a sentence below its answer."""
+
 SENT_BY = "Sent by the self-service agent. Answer this mail to go on with the conversation."
 
 
@@ -72,12 +75,8 @@ def _question(answer: AgentResponse) -> str:
 
 
 def _notes(answer: AgentResponse) -> list[str]:
-    """What the mail brought besides words, and what happens to the next one."""
-    if not is_in_thread(answer):
-        return []
-    names = [one_line(name) for name in _texts(answer.metadata.get("attachments"))]
-    files = [f"I have not read what was attached: {', '.join(names)}."] if names else []
-    return files + [one_line(each) for each in _texts(answer.metadata.get("mail_note"))]
+    """What happens to the next mail."""
+    return [one_line(each) for each in _texts(answer.metadata.get(MAIL_NOTE))] if is_in_thread(answer) else []
 
 
 def _sources(answer: AgentResponse) -> list[str]:

@@ -3,6 +3,7 @@
 `imapclient` blocks, so every call runs in one thread of its own; each has a timeout and a limit of size."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from integration_dispatcher.mail.received import MAX_RAW_BYTES
 from integration_dispatcher.settings_email import EmailSettings, Tls
 
 TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 10.0
+CLOSE_WITHIN_S = 2.0
 AT_ONCE = 20
 BODY = b"BODY[]<0>"
 
@@ -44,9 +47,14 @@ class Mailbox:
         self._tls = tls
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="imap")
         self._client: IMAPClient | None = None
+        self._is_closed = False
 
     async def open(self) -> None:
-        await self._call(self._connect)
+        try:
+            await self._call(self._connect)
+        except MailboxUnavailable:
+            await self.close()
+            raise
 
     async def unread(self) -> list[int]:
         """The numbers of the oldest mails that have not been seen."""
@@ -78,11 +86,21 @@ class Mailbox:
         await self._call(lambda: self._idle(within_s), within_s=within_s + TIMEOUT_S)
 
     async def close(self) -> None:
-        """Cut the connection, also in the middle of a call."""
+        """Cut the connection, also in the middle of a call. Safe to repeat."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._client is not None:
+            with suppress(OSError):
+                self._client.socket().shutdown(socket.SHUT_RDWR)  # ends a read; closing would wait for its end
+        left = asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
+        self._thread.shutdown(wait=False)
+        await asyncio.wait({left}, timeout=CLOSE_WITHIN_S)
+
+    def _let_go(self) -> None:
         if self._client is not None:
             with suppress(OSError, IMAPClientError):
                 self._client.shutdown()
-        self._thread.shutdown(wait=False)
 
     def _connect(self) -> None:
         given = self._settings
@@ -91,7 +109,7 @@ class Mailbox:
             port=given.imap_port or (993 if given.imap_tls is Tls.TLS else 143),
             ssl=given.imap_tls is Tls.TLS,
             ssl_context=self._tls,
-            timeout=SocketTimeout(TIMEOUT_S, TIMEOUT_S),
+            timeout=SocketTimeout(CONNECT_TIMEOUT_S, TIMEOUT_S),
         )
         self._client = client
         if given.imap_tls is Tls.STARTTLS:

@@ -44,6 +44,7 @@ class MailboxReader:
         self._reader = reader
         self._receive = receive
         self._open_mailbox = open_mailbox
+        self._pause_s = PAUSE_S
         self._task: asyncio.Task[None] | None = None
 
     def start(self, name: str, *, poll_s: float) -> None:
@@ -58,30 +59,33 @@ class MailboxReader:
                 await self._task
 
     async def _run(self, name: str, poll_s: float) -> None:
-        pause_s = PAUSE_S
         try:
             while True:
                 try:
                     if await mailboxes.take(self._database, name, self._worker_id):
                         await self._read_while_ours(name, poll_s)
-                        pause_s = PAUSE_S
                     else:
                         await asyncio.sleep(STANDBY_S)
                 except (MailboxUnavailable, Unavailable) as exc:
-                    log.warning("mailbox_unavailable", cause=str(exc), retry_after_s=pause_s)
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                    log.warning("mailbox_unavailable", cause=str(exc), retry_after_s=self._pause_s)
+                    await self._pause()
                 except Exception:
                     log.exception("mailbox_reader_failed")
-                    await asyncio.sleep(LONGEST_PAUSE_S)
+                    await self._pause()
         finally:
             with suppress(Unavailable):
                 await mailboxes.give_back(self._database, name, self._worker_id)
+
+    async def _pause(self) -> None:
+        """A longer one each time, until the mailbox can be opened."""
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
     async def _read_while_ours(self, name: str, poll_s: float) -> None:
         mailbox = self._open_mailbox()
         try:
             await mailbox.open()
+            self._pause_s = PAUSE_S
             log.info("mailbox_open", mailbox=name)
             while await mailboxes.take(self._database, name, self._worker_id):
                 if not await self.read_unread(mailbox):

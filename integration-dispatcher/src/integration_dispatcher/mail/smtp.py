@@ -15,6 +15,7 @@ from integration_dispatcher.settings_email import EmailSettings, Tls
 PORTS = {Tls.TLS: 465, Tls.STARTTLS: 587, Tls.NONE: 25}
 SHUTTING_DOWN = 421
 BACK_OFF_S = 60.0
+CONNECTIONS = 8
 NOT_KNOWN = frozenset({500, 501, 502, 504})
 
 
@@ -33,12 +34,13 @@ class MailServer:
     tls: ssl.SSLContext | None = None
     clock: Callable[[], float] = time.monotonic
     quiet_until: float = field(default=0.0, init=False)
+    _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS), init=False, repr=False)
 
     async def send(self, sender: str, recipient: str, raw: bytes) -> Delivered:
         """Raises DeliveryDelayed, DeliveryRejected (this mail, never), IntegrationPaused (we ourselves are refused)."""
         step = _Step()
         try:
-            async with asyncio.timeout(self.settings.smtp_timeout_s * 3):
+            async with self._free, asyncio.timeout(self.settings.smtp_timeout_s * 3):
                 client = await self._open(step)
                 try:
                     return await self._hand_over(client, step, (sender, recipient, raw))
