@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
-from integration_dispatcher.mail.answers import answer_letter, notice_letter
+from integration_dispatcher.domain.templates import UNREAD_FILES
+from integration_dispatcher.mail.answers import MAIL_NOTE, answer_letter, notice_letter
 from integration_dispatcher.mail.ids import deliveries_in, message_id, session_of
 from integration_dispatcher.mail.letter import (
     DkimKey,
@@ -177,8 +178,8 @@ def test_a_text_names_its_conversation_and_request() -> None:
 
 
 def test_what_was_attached_is_named_as_not_read() -> None:
-    given = answer(context=dict(ASKED)).model_copy(update={"metadata": {"attachments": ["error.png", "log.txt"]}})
-    assert "I have not read what was attached: error.png, log.txt." in letter_of(given).text
+    given = answer(context=dict(ASKED)).model_copy(update={"metadata": {UNREAD_FILES: ["error.png", "log.txt"]}})
+    assert "`error.png`, `log.txt`" in letter_of(given).text
 
 
 def test_html_of_a_model_is_shown_as_text_and_links_show_their_host() -> None:
@@ -190,12 +191,10 @@ def test_html_of_a_model_is_shown_as_text_and_links_show_their_host() -> None:
 
 
 def test_headings_and_notes_are_escaped() -> None:
-    given = answer(context={**ASKED, "subject": "<b>hi</b>"}).model_copy(
-        update={"metadata": {"attachments": ["<i>.png"]}}
-    )
+    given = answer(context={**ASKED, "subject": "<b>hi</b>"}).model_copy(update={"metadata": {MAIL_NOTE: "<i>note"}})
     html = letter_of(given).html
     assert "<title>Re: &lt;b&gt;hi&lt;/b&gt;</title>" in html
-    assert "&lt;i&gt;.png" in html
+    assert "&lt;i&gt;note" in html
 
 
 def test_a_signature_covers_the_headers_that_matter() -> None:

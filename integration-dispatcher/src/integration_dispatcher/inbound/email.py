@@ -7,14 +7,16 @@ from shared_models.api import EmailRequest, UserView
 from shared_models.enums import IntegrationType
 from shared_models.errors import UpstreamRejected
 from shared_models.logging import get_logger
+from shared_models.schemas import Metadata
 from shared_models.telemetry import MAIL_LOOPS
 from shared_models.work_item import GiveUp, RetryLater
 
 from integration_dispatcher.domain.redaction import safe_words
+from integration_dispatcher.domain.templates import UNREAD_FILES
 from integration_dispatcher.handlers.base import DeliveryDelayed, DeliveryRejected, IntegrationPaused
 from integration_dispatcher.inbound.base import InboundEdges
 from integration_dispatcher.inbound.forwarding import forward
-from integration_dispatcher.mail.answers import notice_letter
+from integration_dispatcher.mail.answers import MAIL_NOTE, notice_letter
 from integration_dispatcher.mail.bounces import Bounce
 from integration_dispatcher.mail.ids import session_of
 from integration_dispatcher.mail.letter import Envelope, Unsendable
@@ -113,8 +115,10 @@ class EmailProcessor:
 
     def _request(self, event: InboundEvent, mail: Received, asked: tuple[UserView, str, int]) -> EmailRequest:
         person, content, left = asked
-        named = {"attachments": list(mail.attachments)} if mail.attachments else {}
-        last = {"mail_note": LAST_OF_THE_HOUR.format(count=self._per_hour)} if left == 0 and self._per_hour > 1 else {}
+        named: Metadata = {UNREAD_FILES: [*mail.attachments]} if mail.attachments else {}
+        last: Metadata = (
+            {MAIL_NOTE: LAST_OF_THE_HOUR.format(count=self._per_hour)} if left == 0 and self._per_hour > 1 else {}
+        )
         return EmailRequest(
             user_id=person.user_id,
             content=content,
