@@ -37,6 +37,7 @@ from shared_models.settings import Profile
 from shared_models.tokens import new_identity_key_pair
 
 from tests.support.ingress import Ingress
+from tests.support.mail import mail_server
 from tests.support.model import ModelServer
 from tests.support.modes import Mode
 from tests.support.servers import free_socket, serving, serving_all
@@ -172,6 +173,7 @@ async def running_system(
         await tool_server.enter_async_context(serving(mcp, parts["servicenow_mcp"].sock))
         ingress = create_ingress(mode, database_url, urls, key, seed)
         await stack.enter_async_context(serving(ingress, parts["broker"].sock))
+        mail = await stack.enter_async_context(mail_server(folder / "mail"))
         dispatcher_settings = DispatcherSettings(
             **_common("integration_dispatcher", database_url, urls, key, mode),
             secrets_key=SecretStr(base64.b64encode(os.urandom(32)).decode()),
@@ -179,6 +181,8 @@ async def running_system(
             webhook_timeout_s=1.0,
             slack_post_every_s=0.0,
             **slack.settings(),
+            **mail.smtp_fields(),
+            **mail.imap_fields(),
         )
         apps = {
             "integration_dispatcher": create_dispatcher(dispatcher_settings),
@@ -193,6 +197,7 @@ async def running_system(
             model=model,
             standin=standin,
             webhook=webhook,
+            mail=mail,
             webhook_url=urls["webhook"] + "/hook",
             tool_server=tool_server,
             apps=apps,

@@ -24,6 +24,7 @@ from shared_models.enums import RequestStatus
 from shared_models.schemas import Citation, Confirmation, RequestResult
 
 from tests.support.ingress import Ingress
+from tests.support.mail import MailServerUnderTest
 from tests.support.model import ModelServer
 from tests.support.people import api_key_of
 from tests.support.slack import SlackWorld
@@ -83,6 +84,7 @@ class System:
     model: ModelServer
     standin: Standin
     webhook: WebhookReceiver
+    mail: MailServerUnderTest
     webhook_url: str
     tool_server: AsyncExitStack
     apps: dict[str, FastAPI]
