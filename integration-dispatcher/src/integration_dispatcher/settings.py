@@ -57,6 +57,8 @@ class Settings(EmailSettings, SlackSettings, SmsSettings, ServiceSettings):
             if len(key) != KEY_BYTES:
                 raise ValueError(f"SECRETS_KEY and SECRETS_PREVIOUS_KEYS are base64 of {KEY_BYTES} bytes")
         _ = self.address_policy
+        if not self.is_local:
+            self.check_encryption()
         return self
 
     @property

@@ -66,6 +66,13 @@ class EmailSettings(BaseModel):
             raise ValueError("SMTP_FROM is an address, as in it@example.com or IT Help <it@example.com>")
         return self
 
+    def check_encryption(self) -> None:
+        """Outside the local profile no password travels in the clear. Raises ValueError."""
+        if self.smtp_username and self.smtp_tls is Tls.NONE:
+            raise ValueError("SMTP_TLS is none, and SMTP_PASSWORD would travel in the clear")
+        if self.reads_mail and self.imap_tls is Tls.NONE:
+            raise ValueError("IMAP_TLS is none, and IMAP_PASSWORD would travel in the clear")
+
     def _smtp_extras(self) -> dict[str, bool]:
         return {
             "SMTP_FROM": bool(self.smtp_from),
