@@ -121,7 +121,8 @@ class Mailbox:
     def _idle(self, within_s: float) -> None:
         client = self._open_client()
         client.idle()
-        client.idle_check(timeout=within_s)
+        if not _has_unread_lines(client):
+            client.idle_check(timeout=within_s)
         client.idle_done()
 
     def _open_client(self) -> IMAPClient:
@@ -137,3 +138,17 @@ class Mailbox:
             raise MailboxUnavailable("The mailbox refuses our name and password.", refuses=True) from exc
         except (IMAPClientError, OSError, TimeoutError, ValueError, RuntimeError) as exc:
             raise MailboxUnavailable(f"The mailbox cannot be read: {exc}") from exc
+
+
+def _has_unread_lines(client: IMAPClient) -> bool:
+    """News that came together with the reply to IDLE: it has left the socket, which is all that `idle_check` looks at."""
+    sock = client.socket()
+    timeout_s = sock.gettimeout()
+    sock.setblocking(False)
+    try:
+        lines = getattr(client._imap, "_file", None) or client._imap.file
+        return bool(lines.peek(1))
+    except OSError:
+        return False
+    finally:
+        sock.settimeout(timeout_s)

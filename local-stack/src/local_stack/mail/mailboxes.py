@@ -14,6 +14,7 @@ from pathlib import Path
 from local_stack.mail.wiring import AUTHSERV_ID
 
 MAX_MAILS = 2_000
+LONG_LINES = SMTP.clone(max_line_length=998)  # or a long Message-ID would be written as an encoded word
 
 
 @dataclass
@@ -115,7 +116,7 @@ class Draft:
 
 
 def written(draft: Draft) -> bytes:
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=LONG_LINES)
     mail["From"], mail["To"], mail["Subject"] = draft.sender, draft.to, draft.subject
     mail["Date"] = format_datetime(datetime.now(UTC))
     mail["Message-ID"] = make_msgid(domain=domain_of(draft.sender))
