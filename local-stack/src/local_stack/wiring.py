@@ -246,11 +246,8 @@ class Wiring:
 
     def mail(self) -> Program:
         """A mail server with everybody's mailboxes, in the browser."""
-        place = self._mail_place()
-        arguments = mail_wiring.arguments(place, self.state_dir / "mail")
-        return self._python(
-            "mail stand-in", "local_stack.mail", self.ports.mail, mail_wiring.environment(place), *arguments
-        )
+        env, arguments = mail_wiring.stand_in(self._mail_place(), self.state_dir / "mail")
+        return self._python("mail stand-in", "local_stack.mail", self.ports.mail, env, *arguments)
 
     def _mail_place(self) -> MailPlace:
         return MailPlace(self.ports.mail_smtp, self.ports.mail_imap, self.secrets.mail_password)

@@ -36,11 +36,8 @@ def settings(place: MailPlace) -> dict[str, str]:
     }
 
 
-def environment(place: MailPlace) -> dict[str, str]:
-    """What the stand-in reads."""
-    return {"MAIL_STANDIN_PASSWORD": place.password, "MAIL_STANDIN_PEOPLE": demo_person().email}
-
-
-def arguments(place: MailPlace, folder: Path) -> list[str]:
+def stand_in(place: MailPlace, folder: Path) -> tuple[dict[str, str], list[str]]:
+    """What the stand-in reads, and its arguments."""
+    env = {"MAIL_STANDIN_PASSWORD": place.password, "MAIL_STANDIN_PEOPLE": demo_person().email}
     ports = ["--smtp-port", str(place.smtp_port), "--imap-port", str(place.imap_port)]
-    return [*ports, "--state-dir", str(folder)]
+    return env, [*ports, "--state-dir", str(folder)]
