@@ -71,6 +71,8 @@ REQUEST_MANAGER = HEALTH | {
         "own administrator", {"enabled": False}, own_objects=True
     ),
     "DELETE /api/v1/users/{user_id}/integrations/{integration}": Row("own", own_objects=True),
+    "POST /api/v1/users/{user_id}/integrations/{integration}/verify": Row("own", {"code": "1"}, own_objects=True),
+    "POST /api/v1/users/{user_id}/integrations/{integration}/verify/send": Row("own", own_objects=True),
     "GET /api/v1/users/{user_id}/integration-defaults": Row("own", own_objects=True),
     "POST /api/v1/users/{user_id}/integration-defaults/reset": Row("own", own_objects=True),
     "GET /api/v1/users/{user_id}/deliveries": Row("own operator administrator", own_objects=True),
@@ -137,6 +139,8 @@ INTEGRATION_DISPATCHER = (
             "own administrator", {"enabled": False}, own_objects=True
         ),
         "DELETE /api/v1/users/{user_id}/integrations/{integration}": OWN,
+        "POST /api/v1/users/{user_id}/integrations/{integration}/verify": Row("own", {"code": "1"}, own_objects=True),
+        "POST /api/v1/users/{user_id}/integrations/{integration}/verify/send": OWN,
         "GET /api/v1/users/{user_id}/integration-defaults": OWN,
         "POST /api/v1/users/{user_id}/integration-defaults/reset": OWN,
         "GET /api/v1/integration-defaults": Row(PEOPLE),

@@ -76,6 +76,22 @@ def set_integration(
     change(context, integration, body, everybody=everybody)
 
 
+@app.command("verify")
+def verify_integration(
+    context: typer.Context,
+    integration: IntegrationArgument,
+    code: Annotated[str, typer.Argument(metavar="[CODE]", help="What came there; without it a new one is sent.")] = "",
+) -> None:
+    """Prove that an address is yours, with the code that was sent there."""
+
+    async def work(command: Command, api: RequestManagerClient) -> None:
+        found = await (api.verify_integration(integration, code) if code else api.send_verification_code(integration))
+        show(command.out, found)
+        show_verification(command.out, found)
+
+    run(context, work)
+
+
 @app.command("disable")
 def disable_integration(
     context: typer.Context, integration: IntegrationArgument, everybody: EverybodyOption = False
@@ -131,6 +147,7 @@ def change(context: typer.Context, integration: Integration, body: IntegrationBo
         found = await call(integration, settings)
         show(command.out, found)
         show_secret(command.out, found)
+        show_verification(command.out, found)
 
     run(context, work)
 
@@ -198,11 +215,23 @@ def show_secret(out: Output, found: JsonValue) -> None:
         out.text(secret)
 
 
+def show_verification(out: Output, found: JsonValue) -> None:
+    """What was done to have a new address proven, and what is left to do."""
+    if not isinstance(found, dict) or out.is_json:
+        return
+    if found.get("verification"):
+        out.note(str(found["verification"]))
+    if found.get("is_verified") is False:
+        out.note(f"Nothing is delivered there before: ssa integrations verify {found.get('integration')} CODE")
+
+
 def state_of(item: dict[str, JsonValue]) -> str:
     if not item.get("enabled"):
         return f"off ({item['disabled_reason']})" if item.get("disabled_reason") else "off"
     if item.get("is_set_up") is False:
         return "on, not set up"
+    if item.get("is_verified") is False:
+        return "on, not verified"
     return f"on, not used ({item['reason']})" if item.get("reason") else "on"
 
 

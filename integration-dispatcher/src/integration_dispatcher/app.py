@@ -32,6 +32,7 @@ from shared_models.work_queue import WorkQueue
 from shared_models.worker import Worker
 
 from integration_dispatcher.accounts import Accounts
+from integration_dispatcher.addresses import Addresses
 from integration_dispatcher.background import integrations_in_detail, listen, loops, refresh_gauges, stop_task
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
@@ -222,7 +223,7 @@ def build(
     box = DispatcherBox(items, processor)
     sms = sms_callbacks(settings, database, processor, queues)
     door = slack_door(settings, inbox)
-    settled = IntegrationConfigs(database, layers)
+    settled = IntegrationConfigs(database, layers, Addresses(database, layers))
     return Parts(database, queues, processor, accounts, settled, endpoint, box, refused, inbox, progress, sms, door)
 
 

@@ -17,12 +17,14 @@ from shared_models.integrations import (
     IntegrationView,
 )
 from shared_models.schemas import Metadata
+from shared_models.tokens import Acting
 
+from integration_dispatcher.addresses import Addresses
 from integration_dispatcher.domain.selection import Effective, Layer
 from integration_dispatcher.handlers.base import IntegrationConfig, IntegrationHandler, Settled
 from integration_dispatcher.layers import NOTHING, Layers, owner
 from integration_dispatcher.store import configs as store
-from integration_dispatcher.store.configs import Stored, UserRow
+from integration_dispatcher.store.configs import NewUserRow, Stored, UserRow
 from integration_dispatcher.vault import CannotDecrypt
 
 BY_ADMINISTRATOR = "An administrator switched it off."
@@ -39,6 +41,7 @@ class IntegrationConfigs:
 
     database: Database
     layers: Layers
+    addresses: Addresses
     now: Callable[[], datetime] = _now
 
     async def overrides(self, user_id: UUID) -> list[IntegrationView]:
@@ -53,19 +56,39 @@ class IntegrationConfigs:
             raise NotFound
         return _view(integration, user, user.config)
 
-    async def put(self, user_id: UUID, integration: IntegrationType, body: IntegrationBody) -> IntegrationView:
+    async def put(self, person: Acting, integration: IntegrationType, body: IntegrationBody) -> IntegrationView:
         """Replace the person's settings; `config` stays when it is not given. The reply alone shows a new secret.
 
-        Raises InvalidRequest."""
+        A new address is asked to prove itself at once. Raises InvalidRequest."""
+        user_id = person.user_id
         handler = self._handler(integration)
         before = await self._user_row(user_id, integration)
         settled, secrets = self._settle(handler, user_id, integration, before, body)
         if body.enabled and not handler.is_set_up(settled.shown):
             raise InvalidRequest("config: say where to deliver before you switch this integration on")
         layer = Layer(body.enabled, body.priority, body.retry_count, body.retry_delay_seconds)
-        await store.put_user(self.database, user_id, integration, layer, settled.shown, secrets)
-        row = UserRow(layer, settled.shown, None, "", self.now())
-        return _view(integration, row, settled.shown).model_copy(update={"secret": settled.new_secret})
+        new = NewUserRow(layer, settled.shown, secrets, handler.address(settled.shown))
+        await store.put_user(self.database, user_id, integration, new)
+        done = await self.addresses.begin(person, integration, await self._stored(user_id, integration))
+        view = await self._verification(user_id, integration, done)
+        return view.model_copy(update={"secret": settled.new_secret})
+
+    async def verify(self, user_id: UUID, integration: IntegrationType, code: str) -> IntegrationView:
+        """Raises Conflict, InvalidRequest."""
+        self._handler(integration)
+        await self.addresses.verify(user_id, integration, code)
+        return await self.get(user_id, integration)
+
+    async def send_code(self, user_id: UUID, integration: IntegrationType) -> IntegrationView:
+        """Raises Conflict, TooManyRequests."""
+        stored = await self._stored(user_id, integration)
+        if stored.user is None:
+            raise NotFound
+        done = await self.addresses.send_again(user_id, integration, stored)
+        return await self._verification(user_id, integration, done)
+
+    async def _verification(self, user_id: UUID, integration: IntegrationType, done: str) -> IntegrationView:
+        return (await self.get(user_id, integration)).model_copy(update={"verification": done})
 
     def _settle(
         self,
@@ -148,9 +171,12 @@ class IntegrationConfigs:
             updated_at=stored.administrator_at,
         )
 
-    async def _user_row(self, user_id: UUID, integration: IntegrationType) -> UserRow | None:
+    async def _stored(self, user_id: UUID, integration: IntegrationType) -> Stored:
         self._handler(integration)
-        return (await store.for_user(self.database, user_id)).get(integration, NOTHING).user
+        return (await store.for_user(self.database, user_id)).get(integration, NOTHING)
+
+    async def _user_row(self, user_id: UUID, integration: IntegrationType) -> UserRow | None:
+        return (await self._stored(user_id, integration)).user
 
     def _handler(self, integration: IntegrationType) -> IntegrationHandler:
         handler = self.layers.handlers.get(integration)
@@ -168,6 +194,7 @@ def _view(integration: IntegrationType, row: UserRow, config: Metadata) -> Integ
         retry_count=row.layer.retry_count,
         retry_delay_seconds=row.layer.retry_delay_s,
         disabled_reason=row.disabled_reason,
+        is_verified=row.is_verified,
         updated_at=row.updated_at,
     )
 
@@ -177,6 +204,7 @@ def _effective_view(each: Effective) -> EffectiveIntegrationView:
         integration=each.integration,
         enabled=each.enabled,
         is_set_up=each.is_set_up,
+        is_verified=each.is_verified,
         is_used=not each.refusal,
         reason=each.refusal,
         priority=each.priority,

@@ -21,17 +21,18 @@ class Layers:
     def __init__(self, handlers: Handlers, given: Mapping[IntegrationType, GivenDefaults], vault: Vault) -> None:
         self.handlers = handlers
         self.vault = vault
-        self._base = {each: _base(handler.defaults, given.get(each)) for each, handler in handlers.items()}
+        self.base = {each: _base(handler.defaults, given.get(each)) for each, handler in handlers.items()}
 
     def effective(self, integration: IntegrationType, stored: Stored) -> Effective:
         user = stored.user
         return effective(
             integration,
-            self._base[integration],
+            self.base[integration],
             administrator=stored.administrator,
             user=user.layer if user else None,
             is_stopped=user is not None and user.is_stopped,
             is_set_up=self.handlers[integration].is_set_up(user.config if user else {}),
+            is_verified=user.is_verified if user else True,
         )
 
     def all_effective(self, stored: Mapping[str, Stored]) -> list[Effective]:

@@ -14,19 +14,21 @@ from shared_models.faults import fault
 from shared_models.ids import new_id
 from shared_models.logging import get_logger
 from shared_models.notifier import Notifier
-from shared_models.schemas import AgentResponse, DeliveryReport, RequestProcessing
+from shared_models.schemas import AgentResponse, DeliveryReport, DeliveryWish, RequestProcessing
 from shared_models.telemetry import current_traceparent, span
 from shared_models.work_item import Completed, WorkItem
 from shared_models.work_queue import WorkQueue
 
 from integration_dispatcher.accounts import Accounts
 from integration_dispatcher.domain.selection import Choice, choose
+from integration_dispatcher.domain.templates import note_of
 from integration_dispatcher.layers import NOTHING, Layers
 from integration_dispatcher.progress import Progress
 from integration_dispatcher.sending import Sender
-from integration_dispatcher.store import configs, deliveries, history, plans
+from integration_dispatcher.store import configs, deliveries, history, notes, plans
 from integration_dispatcher.store.deliveries import Workers
 from integration_dispatcher.store.names import DELIVERIES
+from integration_dispatcher.store.notes import DueNote
 from integration_dispatcher.store.plans import DuePlan, Hand, NewPlan, PlannedRow, Queued
 
 NO_RANK = -1
@@ -51,6 +53,14 @@ class Queues:
         """Many rows have come due at once: for this process and the others."""
         self.deliveries.wake()
         self.notifier.notify(DELIVERIES)
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of a message in its plan: the integration's rank in the chain, and what the message is (see the table)."""
+
+    rank: int = NO_RANK
+    kind: str = "answer"
 
 
 class DeliveryProcessor:
@@ -101,7 +111,8 @@ class DeliveryProcessor:
             return
         fallback_after_s = None if is_all or len(choice.chain) < 2 else self._fallback_after_s
         chain = [each.value for each in choice.chain]
-        new = NewPlan(answer, message, wish.policy.value, chain, fallback_after_s)
+        note = None if choice.chain else "failed"
+        new = NewPlan(answer, message, wish.policy.value, chain, fallback_after_s, note)
         await fault("dispatcher.plan.before_commit", answer.request_id)
         queued = await plans.plan(self._database, new, rows, hand := self._hand())
         await fault("dispatcher.plan.committed", answer.request_id)
@@ -113,10 +124,11 @@ class DeliveryProcessor:
     ) -> list[PlannedRow]:
         """What is sent at once, and what was asked for and cannot be: the person hears of that as well."""
         started = choice.chain if is_all else choice.chain[:1]
+        kind = "origin" if answer.delivery is not None and answer.delivery.mode == "origin" else "answer"
         rows = [
             row
             for rank, each in enumerate(started)
-            for row in self._rows(answer, each, rank, stored.get(each, NOTHING))
+            for row in self._rows(answer, each, stored.get(each, NOTHING), Place(rank, kind))
         ]
         refused = [
             PlannedRow(new_id(), 1, 1, each.integration.value, "", NO_RANK, "", "failed", each.reason, 0.0)
@@ -125,7 +137,7 @@ class DeliveryProcessor:
         return rows + refused
 
     def _rows(
-        self, answer: AgentResponse, integration: IntegrationType, rank: int, stored: configs.Stored
+        self, answer: AgentResponse, integration: IntegrationType, stored: configs.Stored, place: Place
     ) -> list[PlannedRow]:
         handler = self._layers.handlers[integration]
         config = stored.user.config if stored.user else {}
@@ -134,10 +146,11 @@ class DeliveryProcessor:
         delivery_id, expires_after_s = new_id(), handler.schedule.expires_after_s
         return [
             PlannedRow(
-                *(delivery_id, part, len(bodies), integration.value, target, rank, body),
+                *(delivery_id, part, len(bodies), integration.value, target, place.rank, body),
                 status=DeliveryStatus.PENDING.value,
                 reason="",
                 expires_after_s=expires_after_s,
+                kind=place.kind,
             )
             for part, body in enumerate(bodies, start=1)
         ]
@@ -188,6 +201,8 @@ class DeliveryProcessor:
             self._queues.events.wake()
         for due in await plans.due_plans(self._database):
             await self._move_on(due)
+        for note in await notes.due(self._database):
+            await self._tell(note)
 
     async def fall_back(self, request_id: UUID) -> None:
         """Start the next integration of a request now, if that is due."""
@@ -202,12 +217,27 @@ class DeliveryProcessor:
         for position in range(due.position + 1, len(due.chain)):
             integration = IntegrationType(due.chain[position])
             if integration in usable:
-                rows = self._rows(due.message, integration, position, stored.get(integration, NOTHING))
+                rows = self._rows(due.message, integration, stored.get(integration, NOTHING), Place(position))
                 after_s = self._fallback_after_s if position + 1 < len(due.chain) else None
                 hand = self._hand()
                 self._start(await plans.move_on(self._database, due, position, rows, hand, after_s), hand)
                 return
         await plans.no_further(self._database, due)
+
+    async def _tell(self, due: DueNote) -> None:
+        """Tell the person on the first usable integration that has not failed; without one only the event tells it."""
+        stored = await configs.for_user(self._database, due.user_id)
+        failed = {integration for integration, _ in due.failures}
+        note = note_of(due.message, due.note, due.failures)
+        chosen = choose(
+            DeliveryWish(mode="preferred"), due.message.integration_type, self._layers.all_effective(stored)
+        )
+        usable = [each for each in chosen.chain if each.value not in failed]
+        rows = [
+            row for each in usable[:1] for row in self._rows(note, each, stored.get(each, NOTHING), Place(kind="note"))
+        ]
+        hand = self._hand()
+        self._start(await notes.tell(self._database, due.request_id, rows, hand), hand)
 
     async def replay(self, delivery_id: UUID, integration: IntegrationType) -> None:
         """Try an ended delivery again from the beginning, with the same ids. Raises Conflict, NotFound."""

@@ -109,8 +109,9 @@ class Sender:
         """Raises DeliveryDelayed, DeliveryRejected, NotUsable."""
         integration = IntegrationType(taken.integration)
         handler, effective = self._usable(integration, taken)
-        if effective.refusal:
-            raise NotUsable(effective.refusal)
+        refusal = effective.refusal_of_origin if taken.kind == "origin" else effective.refusal
+        if refusal:
+            raise NotUsable(refusal)
         try:
             config = self._layers.config(taken.user_id, integration, taken.stored)
         except (CannotDecrypt, ValidationError) as exc:

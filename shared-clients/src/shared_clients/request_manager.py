@@ -222,6 +222,13 @@ class RequestManagerClient:
         """Change one integration for the person: enabled, priority, config, retry_count, retry_delay_seconds."""
         return await self._json("PUT", f"/api/v1/users/{user}/integrations/{integration}", settings)
 
+    async def verify_integration(self, integration: str, code: str) -> JsonValue:
+        """Prove with the code that came there that an address is one's own."""
+        return await self._json("POST", f"/api/v1/users/me/integrations/{integration}/verify", {"code": code})
+
+    async def send_verification_code(self, integration: str) -> JsonValue:
+        return await self._json("POST", f"/api/v1/users/me/integrations/{integration}/verify/send")
+
     async def remove_integration(self, integration: str, user: str = "me") -> None:
         """Drop the person's own change of one integration."""
         await self._client.call("DELETE", f"/api/v1/users/{user}/integrations/{integration}")

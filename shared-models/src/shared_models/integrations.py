@@ -26,7 +26,9 @@ class IntegrationBody(Body):
 
 
 class IntegrationView(Message):
-    """A person's settings, without secrets. `secret` is one that has just been made: it is shown this once."""
+    """A person's settings, without secrets. `secret` is one that has just been made: it is shown this once.
+
+    Nothing is delivered to an address that is not verified; `verification` says in words what was just done about it."""
 
     integration: IntegrationType
     enabled: bool
@@ -36,7 +38,15 @@ class IntegrationView(Message):
     retry_delay_seconds: float | None = None
     disabled_reason: str = ""
     secret: str | None = None
+    is_verified: bool = True
+    verification: str = ""
     updated_at: datetime
+
+
+class VerifyBody(Body):
+    """The code that came to the address."""
+
+    code: str = Field(min_length=1, max_length=20)
 
 
 class IntegrationDefaultBody(Body):
@@ -61,12 +71,13 @@ class IntegrationDefaultView(Message):
 
 
 class EffectiveIntegrationView(Message):
-    """What holds for one person. `is_set_up`: it is known where to deliver; `is_used`: answers may go there;
-    `reason`: why not."""
+    """What holds for one person. `is_set_up`: it is known where to deliver; `is_verified`: the person has proven that the
+    address is theirs; `is_used`: answers may go there; `reason`: why not."""
 
     integration: IntegrationType
     enabled: bool
     is_set_up: bool
+    is_verified: bool
     is_used: bool
     reason: str = ""
     priority: int

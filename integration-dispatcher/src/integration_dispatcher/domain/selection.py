@@ -13,6 +13,7 @@ NOT_HERE = "This integration does not exist here."
 SWITCHED_OFF = "This integration is switched off."
 NOT_SET_UP = "This integration is not set up."
 STOPPED = "Stopped by you: text START from your phone to go on."
+NOT_VERIFIED = "The address has not been verified yet."
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Effective:
-    """What holds for one person and integration. `is_set_up`: it knows where to deliver. `source`: the uppermost layer."""
+    """What holds for one person and integration. `is_set_up`: it knows where to deliver; `is_verified`: the person has proven
+    that the address is theirs. `source`: the uppermost layer."""
 
     integration: IntegrationType
     enabled: bool
@@ -45,17 +47,25 @@ class Effective:
     retry_count: int
     retry_delay_s: float
     is_set_up: bool = True
+    is_verified: bool = True
     source: Source = "environment"
     is_stopped: bool = False
 
     @property
     def refusal(self) -> str:
-        """Why nothing can be delivered there, in words for the person; empty if it can."""
+        """Why nothing can be delivered to the person's own address, in words for them; empty if it can."""
         if not self.enabled:
             return SWITCHED_OFF
         if not self.is_set_up:
             return NOT_SET_UP
+        if not self.is_verified:
+            return NOT_VERIFIED
         return STOPPED if self.is_stopped else ""
+
+    @property
+    def refusal_of_origin(self) -> str:
+        """Why nothing can go back to where the person has just written from: that address needs no setting and no proof."""
+        return "" if self.enabled else SWITCHED_OFF
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ def effective(
     administrator: Layer | None = None,
     user: Layer | None = None,
     is_set_up: bool = True,
+    is_verified: bool = True,
     is_stopped: bool = False,
 ) -> Effective:
     """The administrator's values win over the base, the person's over both."""
@@ -92,7 +103,9 @@ def effective(
         retry_count = retry_count if layer.retry_count is None else layer.retry_count
         retry_delay_s = retry_delay_s if layer.retry_delay_s is None else layer.retry_delay_s
     source: Source = "user" if user else "administrator" if administrator else "environment"
-    return Effective(integration, enabled, priority, retry_count, retry_delay_s, is_set_up, source, is_stopped)
+    return Effective(
+        *(integration, enabled, priority, retry_count, retry_delay_s, is_set_up, is_verified, source, is_stopped)
+    )
 
 
 def choose(wish: DeliveryWish, origin: IntegrationType, known: Sequence[Effective]) -> Choice:
@@ -102,11 +115,18 @@ def choose(wish: DeliveryWish, origin: IntegrationType, known: Sequence[Effectiv
         return Choice(tuple(each.integration for each in sorted(usable, key=_by_priority)))
     asked = [origin] if wish.mode == "origin" else list(dict.fromkeys(wish.targets))
     by_type = {each.integration: each for each in known}
-    refusals = {each: by_type[each].refusal if each in by_type else NOT_HERE for each in asked}
+    is_origin = wish.mode == "origin"
+    refusals = {each: _refusal(by_type.get(each), is_origin=is_origin) for each in asked}
     return Choice(
         chain=tuple(each for each in asked if not refusals[each]),
         refused=tuple(Refused(each, refusals[each]) for each in asked if refusals[each]),
     )
+
+
+def _refusal(each: Effective | None, *, is_origin: bool) -> str:
+    if each is None:
+        return NOT_HERE
+    return each.refusal_of_origin if is_origin else each.refusal
 
 
 def _by_priority(each: Effective) -> tuple[int, str]:

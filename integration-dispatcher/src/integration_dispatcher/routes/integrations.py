@@ -12,6 +12,7 @@ from shared_models.integrations import (
     IntegrationDefaultBody,
     IntegrationDefaultView,
     IntegrationView,
+    VerifyBody,
 )
 from shared_models.schemas import Page
 from shared_models.tokens import Acting, ServiceTokens
@@ -54,12 +55,28 @@ def user_integrations_router(tokens: ServiceTokens) -> APIRouter:
     ) -> IntegrationView:
         """A new webhook secret is in this reply only. An administrator may send {"enabled": false} for another person."""
         if who.user_id == user_id:
-            return await parts.configs.put(user_id, integration, body)
+            return await parts.configs.put(who, integration, body)
         if not is_administrator(who):
             raise NotFound
         if body != SWITCH_OFF:
             raise NotAllowed('An administrator may only switch it off: send {"enabled": false}.')
         return await parts.configs.switch_off(user_id, integration)
+
+    @router.post("/integrations/{integration}/verify", openapi_extra=callers("own"))
+    async def verify(
+        user_id: UUID, integration: IntegrationType, body: VerifyBody, parts: PartsDep, who: Annotated[Acting, person]
+    ) -> IntegrationView:
+        """Prove the address with the code that came there. 422 for a wrong one, 409 when none is valid."""
+        need_own(who, user_id)
+        return await parts.configs.verify(user_id, integration, body.code)
+
+    @router.post("/integrations/{integration}/verify/send", openapi_extra=callers("own"))
+    async def send_code(
+        user_id: UUID, integration: IntegrationType, parts: PartsDep, who: Annotated[Acting, person]
+    ) -> IntegrationView:
+        """Send a new code to the address. 409 when there is nothing to verify or nothing could be sent."""
+        need_own(who, user_id)
+        return await parts.configs.send_code(user_id, integration)
 
     @router.delete("/integrations/{integration}", status_code=204, openapi_extra=callers("own"))
     async def delete(

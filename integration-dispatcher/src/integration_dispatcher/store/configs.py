@@ -18,6 +18,10 @@ u.user_id is not null as u_is_set, u.enabled as u_enabled, u.priority as u_prior
 u.retry_delay_seconds as u_retry_delay_seconds, u.config, u.secrets, u.disabled_reason, u.updated_at as u_updated_at,
 (u.integration = 'sms' and exists (
   select from sms_phones s where s.phone = u.config ->> 'phone' and s.stopped_at is not null)) as u_is_stopped,
+u.address = '' or exists (
+  select from verified_addresses v
+  where v.user_id = u.user_id and v.integration = u.integration and v.address = u.address and v.verified_at is not null
+) as u_is_verified,
 a.integration is not null as a_is_set, a.enabled as a_enabled, a.priority as a_priority,
 a.retry_count as a_retry_count, a.retry_delay_seconds as a_retry_delay_seconds, a.updated_at as a_updated_at
 """
@@ -31,12 +35,12 @@ full join integration_default_configs a on a.integration = u.integration
 # Whoever changes the switch forgets why it was off.
 PUT_USER = """
 insert into user_integration_configs
-  (user_id, integration, enabled, config, secrets, priority, retry_count, retry_delay_seconds)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+  (user_id, integration, enabled, config, secrets, priority, retry_count, retry_delay_seconds, address)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (user_id, integration) do update
 set enabled = excluded.enabled, config = excluded.config, secrets = excluded.secrets, priority = excluded.priority,
     retry_count = excluded.retry_count, retry_delay_seconds = excluded.retry_delay_seconds, disabled_reason = '',
-    failing_since = null, updated_at = now()
+    failing_since = null, address = excluded.address, updated_at = now()
 """
 SWITCH_OFF = """
 insert into user_integration_configs (user_id, integration, enabled, disabled_reason) values ($1, $2, false, $3)
@@ -57,7 +61,9 @@ DELETE_DEFAULTS = "delete from integration_default_configs where integration = $
 
 @dataclass(frozen=True)
 class UserRow:
-    """What a person has set. `secrets` is encrypted. `is_stopped`: from the phone itself they have said STOP."""
+    """What a person has set. `secrets` is encrypted; `is_verified`: the address in it is proven, or needs no proof.
+
+    `is_stopped`: from the phone itself they have said STOP."""
 
     layer: Layer
     config: Metadata
@@ -65,6 +71,7 @@ class UserRow:
     disabled_reason: str
     updated_at: datetime
     is_stopped: bool = False
+    is_verified: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ def stored_of(row: Mapping[str, Any]) -> Stored:
             row["disabled_reason"],
             updated_at=row["u_updated_at"],
             is_stopped=row["u_is_stopped"],
+            is_verified=row["u_is_verified"],
         )
     return Stored(_layer(row, "a") if row["a_is_set"] else None, row["a_updated_at"], user)
 
@@ -101,11 +109,21 @@ async def for_user(db: Database, user_id: UUID | None) -> dict[str, Stored]:
     return {row["integration"]: stored_of(row) for row in await db.fetch(FOR_USER, user_id)}
 
 
-async def put_user(
-    db: Database, user_id: UUID, integration: IntegrationType, layer: Layer, config: Metadata, secrets: str | None
-) -> None:
+@dataclass(frozen=True)
+class NewUserRow:
+    """`secrets` is encrypted; `address` is what must be proven before use."""
+
+    layer: Layer
+    config: Metadata
+    secrets: str | None
+    address: str
+
+
+async def put_user(db: Database, user_id: UUID, integration: IntegrationType, new: NewUserRow) -> None:
+    layer = new.layer
     numbers = (layer.priority, layer.retry_count, layer.retry_delay_s)
-    await db.execute(PUT_USER, user_id, integration.value, bool(layer.enabled), config, secrets, *numbers)
+    values = (bool(layer.enabled), new.config, new.secrets, *numbers, new.address)
+    await db.execute(PUT_USER, user_id, integration.value, *values)
 
 
 async def switch_off(db: Database, user_id: UUID, integration: IntegrationType, reason: str) -> None:

@@ -24,7 +24,7 @@ from integration_dispatcher.store.names import EVENTS
 from integration_dispatcher.store.states import Refusal
 
 TAKEN_COLUMNS = (
-    *("part", "request_id", "user_id", "integration", "target", "body", "failures", "verdict", "number"),
+    *("part", "request_id", "user_id", "integration", "kind", "target", "body", "failures", "verdict", "number"),
     *("left_s", "early_s"),
 )
 
@@ -38,6 +38,7 @@ class Taken:
     request_id: UUID
     user_id: UUID
     integration: str
+    kind: str
     target: str
     body: str
     failures: int
@@ -188,7 +189,7 @@ def _ended(row: asyncpg.Record | None) -> Ended:
 async def warm(db: Database) -> None:
     """Each statement of a delivery once, with nothing to do."""
     nobody, nothing = UUID(int=0), Outcome()
-    taken = Taken(nobody, 1, nobody, nobody, "", "", "", 0, "", 0, 0.0, 0.0, Stored())
+    taken = Taken(nobody, 1, nobody, nobody, "", "", "", "", 0, "", 0, 0.0, 0.0, Stored())
     item, workers = WorkItem(0, "", None, "", {}), Workers("", None)
     await take_up(db, nobody)
     await delivered(db, taken, nothing, "", item, workers)

@@ -15,7 +15,7 @@ with picked as (
   where d.id = $1 and d.status in {OPEN} order by d.part limit 1
 ), judged as (
   select *, case
-    when policy = 'first_success' and delivered_at is not null and replayed_at is null then 'superseded'
+    when kind <> 'note' and policy = 'first_success' and delivered_at is not null and replayed_at is null then 'superseded'
     when expires_at <= now() then 'expired'
     when exists (select from integration_states s where s.integration = picked.integration and s.paused_at is not null)
       then 'paused'
@@ -33,7 +33,7 @@ with picked as (
   on conflict do nothing
   returning number
 )
-select j.id, j.part, j.request_id, j.user_id, j.integration, j.target, j.body, j.failures, j.verdict,
+select j.id, j.part, j.request_id, j.user_id, j.integration, j.kind, j.target, j.body, j.failures, j.verdict,
        coalesce((select number from attempt), 0) as number,
        extract(epoch from j.expires_at - now())::float8 as left_s,
        coalesce(extract(epoch from j.next_attempt_at - now()), 0)::float8 as early_s,
@@ -50,7 +50,7 @@ attempt as (
 )"""
 
 FIRST_OPEN = f"""
-select id as delivery_id, part, request_id, user_id, integration, target, body, failures from delivery_logs
+select id as delivery_id, part, request_id, user_id, integration, kind, target, body, failures from delivery_logs
 where id = $1 and status in {OPEN} order by part limit 1
 """
 
@@ -60,6 +60,9 @@ plan as materialized (
   select p.* from delivery_plans p join delivery_logs d on d.request_id = p.request_id
   where d.id = $1 and d.part = $2 for no key update of p
 )"""
+
+# Notes are no deliveries of the request: request-manager does not hear of them.
+ANSWERS = "(select * from ended where kind <> 'note') a"
 
 EVENT_OUT = """
 select exists(select from ended) as is_ended, coalesce((select pending from done_lane), 0) as lane_pending,
@@ -73,31 +76,41 @@ DELIVERED = f"""
 with {LOCKED_PLAN}, row as (
   update delivery_logs d
   set status = 'delivered', reason = '', provider_id = $9, ended_at = now(), next_attempt_at = null,
-      is_late = p.policy = 'first_success' and (p.delivered_at is not null or p.position > d.rank)
+      is_late = d.kind <> 'note' and p.policy = 'first_success' and (p.delivered_at is not null or p.position > d.rank)
   from plan p where d.id = $1 and d.part = $2 and d.status <> 'delivered'
   returning d.*, p.policy
 ), {ATTEMPT_ENDED.format(outcome="'delivered'")}, ended as (
   select * from row where part = parts
 ), marked as (
   update delivery_plans p set delivered_at = coalesce(p.delivered_at, now()), fallback_at = null
-  from ended e where p.request_id = e.request_id
+  from ended e where p.request_id = e.request_id and e.kind <> 'note'
 ), twins as (
   update delivery_logs t
   set status = 'cancelled', reason = 'Another integration delivered it.', ended_at = now(), next_attempt_at = null
   from ended e
-  where e.policy = 'first_success' and t.request_id = e.request_id and t.id <> e.id and t.status in {OPEN}
+  where e.kind <> 'note' and e.policy = 'first_success' and t.request_id = e.request_id and t.id <> e.id
+    and t.kind <> 'note' and t.status in {OPEN}
   returning t.*
 ), healthy as (
   update user_integration_configs c set failing_since = null
   from row r where c.user_id = r.user_id and c.integration = r.integration and c.failing_since is not null
 ), source as (
-  {report_items("ended", worker="$10::text", trace="$11::text")}
+  {report_items(ANSWERS, worker="$10::text", trace="$11::text")}
   union all
   {report_items("(select distinct on (id) * from twins) t", worker="null::text", trace="$11::text")}
 ), {enqueue("item", "source")},
 {complete("done", item="(select $6::bigint from ended)", claim="$7::int", worker="$8::text")}
 {EVENT_OUT}
 """
+
+HAS_NEXT = """(
+    p.policy = 'first_success' and p.position = e.rank and p.position + 1 < cardinality(p.chain) and p.delivered_at is null
+  )"""
+IS_UNDER_WAY = f"""exists (
+    select from delivery_logs o
+    where o.request_id = p.request_id and o.kind <> 'note' and o.status in {OPEN}
+      and o.id not in (select id from ended)
+  )"""
 
 ENDED_IN_VAIN = f"""
 with {LOCKED_PLAN}, ended as (
@@ -110,11 +123,17 @@ with {LOCKED_PLAN}, ended as (
   set status = 'cancelled', reason = 'An earlier part was not delivered.', ended_at = now(), next_attempt_at = null
   from ended e where r.id = e.id and r.part > e.part and r.status in {OPEN}
 ), onward as (
-  update delivery_plans p set fallback_at = now()
+  update delivery_plans p
+  set fallback_at = case when {HAS_NEXT} then now() else p.fallback_at end,
+      note = case
+        when c.enabled and ($15::bool or c.failing_since < now() - interval '{DISABLE_AFTER}') and $13::int > 0
+          then 'disabled'
+        when {HAS_NEXT} or p.delivered_at is not null or p.fallback_at is not null or {IS_UNDER_WAY} then p.note
+        else 'failed' end
   from ended e
-  where p.request_id = e.request_id and p.policy = 'first_success' and p.position = e.rank
-    and p.position + 1 < cardinality(p.chain) and p.delivered_at is null
-  returning 1
+  left join user_integration_configs c on c.user_id = e.user_id and c.integration = e.integration
+  where p.request_id = e.request_id and e.kind <> 'note'
+  returning {HAS_NEXT} as falls_back
 ), failing as (
   update user_integration_configs c
   set failing_since = coalesce(c.failing_since, now()),
@@ -125,10 +144,10 @@ with {LOCKED_PLAN}, ended as (
         else c.disabled_reason end
   from ended e where c.user_id = e.user_id and c.integration = e.integration and $13::int > 0
 ), source as (
-  {report_items("ended", worker="$10::text", trace="$11::text")}
+  {report_items(ANSWERS, worker="$10::text", trace="$11::text")}
 ), {enqueue("item", "source")},
 {complete("done", item="$6::bigint", claim="$7::int", worker="$8::text")}
-{EVENT_OUT.replace("exists(select from ended)", "exists(select from onward)")}
+{EVENT_OUT.replace("exists(select from ended)", "exists(select from onward where falls_back)")}
 """
 
 # Our account was refused: that counts for nothing, and the row waits.
@@ -180,12 +199,15 @@ with due as (
   from due where d.id = due.id and d.part = due.part
   returning d.*
 ), onward as (
-  update delivery_plans p set fallback_at = now()
-  from (select distinct on (request_id, rank) * from ended) e
-  where p.request_id = e.request_id and p.policy = 'first_success' and p.position = e.rank
-    and p.position + 1 < cardinality(p.chain) and p.delivered_at is null
+  update delivery_plans p
+  set fallback_at = case when {HAS_NEXT} then now() else p.fallback_at end,
+      note = case
+        when {HAS_NEXT} or p.delivered_at is not null or p.fallback_at is not null or {IS_UNDER_WAY} then p.note
+        else 'failed' end
+  from (select distinct on (request_id) * from ended where kind <> 'note' order by request_id, rank desc) e
+  where p.request_id = e.request_id
 ), source as (
-  {report_items("(select distinct on (id) * from ended) e", worker="null::text", trace="''")}
+  {report_items("(select distinct on (id) * from ended where kind <> 'note') e", worker="null::text", trace="''")}
 ), {enqueue("item", "source")}
 select count(*) from item
 """

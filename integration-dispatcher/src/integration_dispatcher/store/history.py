@@ -24,7 +24,7 @@ from delivery_logs d cross join lateral (
     from delivery_logs where id = d.id
   ) p
 ) whole
-where d.part = 1
+where d.part = 1 and d.kind <> 'note'
 """
 ONE = f"{VIEW} and d.id = $1"
 LIST = f"{VIEW} and d.user_id = $1 and ($2::uuid is null or d.id < $2) order by d.id desc limit $3"

@@ -9,20 +9,20 @@ from shared_models.schemas import AgentResponse
 from shared_models.work_item import WorkItem
 from shared_models.work_statements import enqueue
 
-from integration_dispatcher.store.names import DELIVERIES, report_items
+from integration_dispatcher.store.names import DELIVERIES, OPEN, report_items
 
 # `plan` is the row just made or moved on; $1 the rows to plan (JSON), $2 the worker or null, $3 the trace.
 # At most one part of each target is queued: its worker sends the others after it.
 PLANNED = f"""
 planned as (
   insert into delivery_logs (id, part, parts, request_id, session_id, user_id, integration, target, rank, body, status,
-                             reason, expires_at, ended_at)
+                             reason, kind, expires_at, ended_at)
   select r.id, r.part, r.parts, p.request_id, p.session_id, p.user_id, r.integration, r.target, r.rank, r.body, r.status,
-         r.reason, now() + r.expires_after_s * interval '1 second', case when r.status = 'failed' then now() end
+         r.reason, r.kind, now() + r.expires_after_s * interval '1 second', case when r.status = 'failed' then now() end
   from plan p cross join jsonb_to_recordset($1::jsonb) as r(
     id uuid, part smallint, parts smallint, integration text, target text, rank smallint, body text, status text,
-    reason text, expires_after_s float8)
-  on conflict (request_id, integration, target, part) do nothing
+    reason text, expires_after_s float8, kind text)
+  on conflict (request_id, integration, target, part, kind) do nothing
   returning *, integration || ':' || target as lane
 ), source as (
   select '{DELIVERIES}' as queue, lane as key, null::bigint as seq, request_id::text as ref,
@@ -37,8 +37,8 @@ from item left join source s on s.queue = item.queue and s.key = item.key
 
 PLAN = f"""
 with plan as (
-  insert into delivery_plans (request_id, user_id, session_id, message, policy, chain, position, fallback_at)
-  select $4::uuid, $5::uuid, $6::uuid, $7::text, $8::text, $9::text[], 0, now() + $10::float8 * interval '1 second'
+  insert into delivery_plans (request_id, user_id, session_id, message, policy, chain, position, fallback_at, note)
+  select $4::uuid, $5::uuid, $6::uuid, $7::text, $8::text, $9::text[], 0, now() + $10::float8 * interval '1 second', $11
   where jsonb_array_length($1::jsonb) > 0
   on conflict (request_id) do nothing
   returning request_id, session_id, user_id
@@ -53,7 +53,15 @@ with plan as (
 ), {PLANNED}
 """
 
-NO_FURTHER = "update delivery_plans set fallback_at = null where request_id = $1 and position = $2::smallint"
+# Nobody is left to try: if nothing is under way any more, the person is told elsewhere.
+NO_FURTHER = f"""
+update delivery_plans p
+set fallback_at = null,
+    note = case when delivered_at is null and not exists (
+      select from delivery_logs d where d.request_id = p.request_id and d.kind <> 'note' and d.status in {OPEN}
+    ) then 'failed' else note end
+where request_id = $1 and position = $2::smallint
+"""
 
 PLAN_COLUMNS = "request_id, user_id, message, chain, position"
 DUE_PLANS = f"select {PLAN_COLUMNS} from delivery_plans where fallback_at <= now() order by fallback_at limit 50"
@@ -62,7 +70,7 @@ DUE_PLAN = f"select {PLAN_COLUMNS} from delivery_plans where request_id = $1 and
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One part to write. `status` is pending, or failed where nothing can be sent."""
+    """One part to write. `status` is pending, or failed where nothing can be sent; `kind` as in the table."""
 
     id: UUID
     part: int
@@ -74,6 +82,7 @@ class PlannedRow:
     status: str
     reason: str
     expires_after_s: float
+    kind: str = "answer"
 
     def as_json(self) -> dict[str, object]:
         return self.__dict__ | {"id": str(self.id)}
@@ -114,6 +123,7 @@ class NewPlan:
     policy: str
     chain: list[str]
     fallback_after_s: float | None
+    note: str | None = None
 
 
 async def plan(db: Database, new: NewPlan, rows: list[PlannedRow], hand: Hand) -> Queued:
@@ -131,8 +141,9 @@ async def plan(db: Database, new: NewPlan, rows: list[PlannedRow], hand: Hand) -
         new.policy,
         new.chain,
         new.fallback_after_s,
+        new.note,
     )
-    return _queued(found)
+    return queued_of(found)
 
 
 async def move_on(
@@ -143,7 +154,7 @@ async def move_on(
     found = await db.fetch(
         MOVE_ON, json, hand.worker, hand.trace, due.request_id, due.position, position, fallback_after_s
     )
-    return _queued(found)
+    return queued_of(found)
 
 
 async def no_further(db: Database, due: DuePlan) -> None:
@@ -164,7 +175,7 @@ def _due(row: asyncpg.Record) -> DuePlan:
     return DuePlan(row["request_id"], row["user_id"], message, row["chain"], row["position"])
 
 
-def _queued(rows: list[asyncpg.Record]) -> Queued:
+def queued_of(rows: list[asyncpg.Record]) -> Queued:
     deliveries = [row for row in rows if row["is_delivery"]]
     own = [
         WorkItem(row["id"], DELIVERIES, row["key"], row["ref"], row["payload"], claim=row["claim"])
@@ -177,5 +188,5 @@ def _queued(rows: list[asyncpg.Record]) -> Queued:
 async def warm(db: Database) -> None:
     """Both statements once, with nothing to write."""
     nobody = UUID(int=0)
-    await db.fetch(PLAN, [], None, "", nobody, nobody, nobody, "", "", [], None)
+    await db.fetch(PLAN, [], None, "", nobody, nobody, nobody, "", "", [], None, None)
     await db.fetch(MOVE_ON, [], None, "", nobody, 0, 0, None)

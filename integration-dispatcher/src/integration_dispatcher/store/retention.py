@@ -18,7 +18,7 @@ with old as (
 ), logs as (
   delete from delivery_logs d using old where d.request_id = old.request_id
 ), emptied as (
-  update delivery_plans p set message = '', fallback_at = null, purged_at = now()
+  update delivery_plans p set message = '', fallback_at = null, note = null, purged_at = now()
   from old where p.request_id = old.request_id
   returning 1
 )
@@ -49,6 +49,22 @@ with old as (
   select phone from sms_phones where stopped_at is null and coalesce(answered_at, created_at) < {OLDER}
   order by phone limit {BATCH} for update skip locked
 ), gone as (delete from sms_phones p using old where p.phone = old.phone returning 1)
+select count(*) from gone
+"""
+
+# A proof is kept while the address is in use, and for a while after it.
+ADDRESSES = f"""
+with old as (
+  select user_id, integration, address from verified_addresses a
+  where coalesce(verified_at, sends_since) < {OLDER}
+    and not exists (select from user_integration_configs c
+                    where c.user_id = a.user_id and c.integration = a.integration and c.address = a.address)
+  limit {BATCH} for update skip locked
+), gone as (
+  delete from verified_addresses a using old
+  where a.user_id = old.user_id and a.integration = old.integration and a.address = old.address
+  returning 1
+)
 select count(*) from gone
 """
 
@@ -102,6 +118,7 @@ def removals(settings: ServiceSettings) -> list[Removal]:
         Removal("mail_answers", MAIL_ANSWERS, settings.content_retention_days),
         Removal("sms_messages", SMS_MESSAGES, settings.content_retention_days),
         Removal("sms_phones", SMS_PHONES, settings.content_retention_days),
+        Removal("verified_addresses", ADDRESSES, settings.content_retention_days),
         Removal("delivery_plans", PLANS, settings.record_retention_days),
         Removal("inbound_events", INBOUND_EVENTS, settings.record_retention_days),
         *of_every_service(ServiceName.INTEGRATION_DISPATCHER, settings),

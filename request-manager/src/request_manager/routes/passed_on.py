@@ -11,6 +11,7 @@ from shared_models.integrations import (
     IntegrationDefaultView,
     IntegrationHealthView,
     IntegrationView,
+    VerifyBody,
 )
 from shared_models.schemas import AgentView, KnowledgeBaseView, Page
 
@@ -22,6 +23,7 @@ catalogue = APIRouter(prefix="/api/v1", tags=["agents"])
 
 READ = problems(403, 404, 422, 502)
 WRITE = problems(400, 403, 404, 409, 422, 502)
+SEND = problems(403, 404, 409, 422, 429, 502)
 OWN = callers("own")
 OWN_OR_ADMINISTRATOR = callers("own", "administrator")
 PEOPLE = callers(*EVERY_PERSON)
@@ -66,6 +68,34 @@ async def set_integration(
     """An administrator may only send {"enabled": false} for another person."""
     path = f"{user_path(caller, user_id, others=caller.is_administrator)}/integrations/{integration.value}"
     return await pass_on(parts, caller, "PUT", path, body=body)
+
+
+@router.post(
+    "/users/{user_id}/integrations/{integration}/verify",
+    response_model=IntegrationView,
+    responses=WRITE,
+    openapi_extra=OWN,
+)
+async def verify_integration(
+    user_id: WhoDep, integration: IntegrationType, body: VerifyBody, caller: AccountDep, parts: PartsDep
+) -> Response:
+    """Prove with the code that came there that the address is yours: before that nothing is delivered to it."""
+    path = f"{user_path(caller, user_id)}/integrations/{integration.value}/verify"
+    return await pass_on(parts, caller, "POST", path, body=body)
+
+
+@router.post(
+    "/users/{user_id}/integrations/{integration}/verify/send",
+    response_model=IntegrationView,
+    responses=SEND,
+    openapi_extra=OWN,
+)
+async def send_verification_code(
+    user_id: WhoDep, integration: IntegrationType, caller: AccountDep, parts: PartsDep
+) -> Response:
+    """Have a new code sent to the address; five an hour."""
+    path = f"{user_path(caller, user_id)}/integrations/{integration.value}/verify/send"
+    return await pass_on(parts, caller, "POST", path)
 
 
 @router.delete("/users/{user_id}/integrations/{integration}", status_code=204, responses=READ, openapi_extra=OWN)

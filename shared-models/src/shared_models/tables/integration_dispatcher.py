@@ -44,7 +44,8 @@ class IntegrationDefaultConfig(Base):
 class UserIntegrationConfig(Base):
     """What one person set for one integration. Written by integration-dispatcher. Null: the default's value.
 
-    `config` holds what may be shown again, `secrets` the rest as JSON encrypted with SECRETS_KEY."""
+    `config` holds what may be shown again, `secrets` the rest as JSON encrypted with SECRETS_KEY. `address` is what of it
+    must be proven (verified_addresses) before it is used; empty: nothing."""
 
     __tablename__ = "user_integration_configs"
 
@@ -53,6 +54,7 @@ class UserIntegrationConfig(Base):
     enabled: Mapped[bool] = mapped_column(Boolean)
     config: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=EMPTY_OBJECT)
     secrets: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
     priority: Mapped[int | None] = mapped_column(SmallInteger)
     retry_count: Mapped[int | None] = mapped_column(SmallInteger)
     retry_delay_seconds: Mapped[float | None] = mapped_column(Double)
@@ -60,6 +62,28 @@ class UserIntegrationConfig(Base):
     failing_since: Mapped[datetime | None] = mapped_column(timestamp())
     created_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+
+
+class VerifiedAddress(Base):
+    """An address that a person has proven to be theirs, or is about to. Written by integration-dispatcher.
+
+    `proof`: how (code, challenge, sign-in). `code_hash` is keyed by SECRETS_KEY; `tries` at the present code, `sends` of codes
+    since `sends_since`."""
+
+    __tablename__ = "verified_addresses"
+
+    user_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    integration: Mapped[str] = mapped_column(Text, primary_key=True)
+    address: Mapped[str] = mapped_column(Text, primary_key=True)
+    verified_at: Mapped[datetime | None] = mapped_column(timestamp())
+    proof: Mapped[str] = mapped_column(Text, server_default=EMPTY_TEXT)
+    code_hash: Mapped[str | None] = mapped_column(Text)
+    code_expires_at: Mapped[datetime | None] = mapped_column(timestamp())
+    tries: Mapped[int] = mapped_column(SmallInteger, server_default=ZERO)
+    sends: Mapped[int] = mapped_column(SmallInteger, server_default=ZERO)
+    sends_since: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
+
+    __table_args__ = (Index(None, "integration", "address"),)
 
 
 class IntegrationState(Base):
@@ -84,6 +108,7 @@ class DeliveryPlan(Base):
 
     `message` is the AgentResponse as JSON text, `chain` the integrations in order, `position` the last one started
     (from 0). `fallback_at`: when the next one is started unless `delivered_at` is set; null: there is no next one.
+    `note`: what the person is still to be told of it elsewhere (failed, disabled); null: nothing.
     `purged_at`: its content and deliveries were removed; the row still stops a late event from being delivered again."""
 
     __tablename__ = "delivery_plans"
@@ -99,8 +124,10 @@ class DeliveryPlan(Base):
     delivered_at: Mapped[datetime | None] = mapped_column(timestamp())
     created_at: Mapped[datetime] = mapped_column(timestamp(), server_default=NOW)
     purged_at: Mapped[datetime | None] = mapped_column(timestamp())
+    note: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (
+        Index("ix_delivery_plans_note", "request_id", postgresql_where=text("note is not null")),
         Index("ix_delivery_plans_due", "fallback_at", postgresql_where=text("fallback_at is not null")),
         Index("ix_delivery_plans_unpurged", "created_at", postgresql_where=text("purged_at is null")),
         Index("ix_delivery_plans_purged", "created_at", postgresql_where=text("purged_at is not null")),
@@ -110,7 +137,8 @@ class DeliveryPlan(Base):
 class DeliveryLog(Base):
     """One part of one message to one target. Written by integration-dispatcher. `id` is the message's, the same for its parts.
 
-    `rank` is the integration's place in the plan's chain, `body` what the handler sends, `failures` the tries that were
+    `kind`: answer (to the person's own address), origin (back to where it was asked), note (that an answer could not be
+    delivered elsewhere). `rank` is the integration's place in the plan's chain, `body` what the handler sends, `failures` the tries that were
     answered with a failure. `discarded_at`: an operator took the failure off the list of dead letters."""
 
     __tablename__ = "delivery_logs"
@@ -136,9 +164,10 @@ class DeliveryLog(Base):
     ended_at: Mapped[datetime | None] = mapped_column(timestamp())
     replayed_at: Mapped[datetime | None] = mapped_column(timestamp())
     discarded_at: Mapped[datetime | None] = mapped_column(timestamp())
+    kind: Mapped[str] = mapped_column(Text, server_default=text("'answer'"))
 
     __table_args__ = (
-        UniqueConstraint("request_id", "integration", "target", "part"),
+        UniqueConstraint("request_id", "integration", "target", "part", "kind"),
         Index("ix_delivery_logs_user", "user_id", "id"),
         Index("ix_delivery_logs_open", "expires_at", postgresql_where=text("status in ('pending', 'retrying')")),
         Index(
@@ -190,6 +219,7 @@ class InboundEvent(Base):
 
     `provider` names its processor, `dedupe_key` (made of the provider's ids) makes repetitions one row, `conversation` is
     what it belongs to there. `state`: received, then forwarded, answered, ignored or failed; `reason`: why, for the last two.
+    `note`: what the person is still to be told of it elsewhere (failed, disabled); null: nothing.
     `purged_at`: its content was removed; the row still stops a repetition."""
 
     __tablename__ = "inbound_events"
