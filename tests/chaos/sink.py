@@ -11,7 +11,7 @@ from pathlib import Path
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.chaos.lines import Lines
@@ -24,6 +24,8 @@ def create_app(file: Path, seed: int) -> Starlette:
 
     async def hook(request: Request) -> Response:
         body = json.loads(await request.body())
+        if body["type"] == "webhook.verify":
+            return JSONResponse({"challenge": body["data"]["challenge"]})
         if chance.random() < REFUSED_SHARE:
             return Response(status_code=503)
         data = body["data"]

@@ -17,7 +17,7 @@ from shared_models.database import asyncpg_url
 from shared_models.ids import new_id
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.support.dispatcher import SECRETS_KEY, TOKEN_KEY, DispatcherClient, ended, wish
@@ -28,12 +28,15 @@ from tests.support.waiting import eventually
 
 @dataclass
 class SlowReceiver:
-    """Answers nothing until it is told to. `ids` are the webhook ids of all calls."""
+    """Proves itself, and answers nothing else until it is told to. `ids` are the webhook ids of all messages."""
 
     ids: deque[str] = field(default_factory=deque)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def receive(self, request: Request) -> Response:
+        body = await request.json()
+        if body["type"] == "webhook.verify":
+            return JSONResponse({"challenge": body["data"]["challenge"]})
         self.ids.append(request.headers["webhook-id"])
         await self.go_on.wait()
         return Response(status_code=204)

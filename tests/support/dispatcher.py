@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -188,6 +189,17 @@ class Dispatcher(DispatcherClient):
 
     async def sql(self, statement: str, *args: object) -> str:
         return await self.parts.database.execute(statement, *args)
+
+
+async def all_rows(database_url: str) -> str:
+    """Every row of every table as text."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+        rows = [await connection.fetch(f"select t::text as line from {table['tablename']} t") for table in tables]
+    finally:
+        await connection.close()
+    return "\n".join(str(row["line"]) for each in rows for row in each)
 
 
 def manager_tokens() -> ServiceTokens:

@@ -33,7 +33,14 @@ from shared_models.worker import Worker
 
 from integration_dispatcher.accounts import Accounts
 from integration_dispatcher.addresses import Addresses
-from integration_dispatcher.background import integrations_in_detail, listen, loops, refresh_gauges, stop_task
+from integration_dispatcher.background import (
+    integrations_in_detail,
+    listen,
+    loops,
+    refresh_gauges,
+    secrets_in_detail,
+    stop_task,
+)
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
 from integration_dispatcher.doors import listening_to_slack, reading_mail, slack_door
@@ -83,7 +90,10 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
         ServiceName.INTEGRATION_DISPATCHER.value,
         {"started": is_started, "migrations": is_migrated},
         facts=settings.facts,
-        details={"integrations": lambda: integrations_in_detail(app)},
+        details={
+            "integrations": lambda: integrations_in_detail(app),
+            "secrets": lambda: secrets_in_detail(app),
+        },
     )
 
     @asynccontextmanager

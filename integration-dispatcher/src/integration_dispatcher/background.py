@@ -13,6 +13,7 @@ from shared_models.notifier import WAKE_CHANNEL
 from shared_models.telemetry import DEAD_LETTERS
 
 from integration_dispatcher.parts import Parts
+from integration_dispatcher.resealing import Resealing
 from integration_dispatcher.settings import Settings
 from integration_dispatcher.store import dead_deliveries
 from integration_dispatcher.store.names import DELIVERIES, EVENTS, INBOUND
@@ -25,7 +26,12 @@ def loops(settings: Settings, parts: Parts) -> "list[asyncio.Task[None]]":
     return [
         asyncio.create_task(sweep_for_ever(parts, settings.delivery_sweep_every_s), name="sweep"),
         asyncio.create_task(parts.accounts.watch(settings.integration_check_every_s), name="accounts"),
+        asyncio.create_task(resealing(parts).run_once(), name="resealing"),
     ]
+
+
+def resealing(parts: Parts) -> Resealing:
+    return Resealing(parts.database, parts.configs.layers.vault)
 
 
 def listen(settings: Settings, parts: Parts) -> Listener:
@@ -59,6 +65,12 @@ async def integrations_in_detail(app: FastAPI) -> object:
     """The state of each integration's account, for `/health/detailed`."""
     parts: Parts = app.state.parts
     return [each.model_dump(mode="json") for each in await parts.accounts.health()]
+
+
+async def secrets_in_detail(app: FastAPI) -> object:
+    """How far a change of SECRETS_KEY is, for `/health/detailed`."""
+    parts: Parts = app.state.parts
+    return {"sealed_with_an_earlier_key": await resealing(parts).left()}
 
 
 async def sweep_for_ever(parts: Parts, every_s: float) -> None:

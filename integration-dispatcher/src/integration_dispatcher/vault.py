@@ -29,6 +29,11 @@ class Vault:
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         self._key_id = _key_id(keys[0])
 
+    @property
+    def key_id(self) -> str:
+        """The beginning of everything that the present key has sealed, up to the first dot."""
+        return self._key_id
+
     def seal(self, values: Metadata, owner: str) -> str:
         """Encrypt. `owner` (who and what it is for) is bound to the text: it opens for no other."""
         nonce = secrets.token_bytes(NONCE_BYTES)

@@ -1,6 +1,5 @@
 """Defaults, overrides, effective view, secrets, and who may do what to whom."""
 
-import asyncpg
 import pytest
 from integration_dispatcher.handlers.webhook import new_secret
 from shared_models.enums import Role, ServiceName
@@ -8,7 +7,7 @@ from shared_models.ids import new_id
 from shared_models.tokens import Acting, ServiceTokens
 from shared_models.web import EVENTS_PATH
 
-from tests.support.dispatcher import SECRETS_KEY, TOKEN_KEY, Dispatcher, ended, running, service_token, settings, wish
+from tests.support.dispatcher import TOKEN_KEY, Dispatcher, ended, running, service_token, settings, wish
 
 HOOK = "http://127.0.0.1:1799/hook?token=in-the-path"
 MINE = "/api/v1/users/{me}/integrations"
@@ -123,49 +122,6 @@ async def test_the_test_integration_is_off_in_production_until_somebody_switches
         assert [item["is_used"] for item in view["items"]] == [False, False]
         reply = await dispatcher.call("PUT", MINE + "/webhook", user, json={"config": {"url": HOOK}})
         assert reply.json()["detail"] == "config.url: The URL must begin with https://."
-
-
-async def test_no_stored_table_holds_a_secret(database_url: str) -> None:
-    user = new_id()
-    async with running(settings(database_url)) as dispatcher:
-        secret = await dispatcher.set_webhook(user, HOOK)
-        given = new_secret()
-        await dispatcher.call("PUT", MINE + "/webhook", user, json={"config": {"url": HOOK, "secret": given}})
-        await dispatcher.plan(ended(user, wish("webhook")))
-    dump = await all_rows(database_url)
-    assert "whsec" not in dump
-    for each in (secret, given, SECRETS_KEY):
-        assert each not in dump
-        assert each.removeprefix("whsec_")[:20] not in dump
-
-
-async def all_rows(database_url: str) -> str:
-    connection = await asyncpg.connect(database_url)
-    try:
-        tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
-        rows = [await connection.fetch(f"select t::text as line from {table['tablename']} t") for table in tables]
-    finally:
-        await connection.close()
-    return "\n".join(str(row["line"]) for each in rows for row in each)
-
-
-async def test_secrets_outlive_a_change_of_the_key_and_its_loss_is_told(database_url: str) -> None:
-    user = new_id()
-    other_key = SECRETS_KEY[::-1].lstrip("=") + "="
-    async with running(settings(database_url)) as dispatcher:
-        await dispatcher.set_webhook(user, HOOK, retry_count=0)
-    rotated = settings(database_url, secrets_key=other_key, secrets_previous_keys=SECRETS_KEY)
-    async with running(rotated) as dispatcher:
-        await dispatcher.plan(ended(user, wish("webhook")))
-        await dispatcher.idle()
-        [delivery] = await dispatcher.deliveries(user)
-        assert delivery["reason"] == "No connection to the receiver."
-    async with running(settings(database_url, secrets_key=other_key)) as dispatcher:
-        await dispatcher.plan(ended(user, wish("webhook")))
-        await dispatcher.idle()
-        delivery, _ = await dispatcher.deliveries(user)
-        assert delivery["reason"] == "Its stored settings cannot be read; set the integration up again."
-        assert (await dispatcher.set_webhook(user, HOOK)).startswith("whsec_")
 
 
 async def test_other_peoples_things_are_not_there(dispatcher: Dispatcher) -> None:

@@ -12,8 +12,7 @@ from shared_models.enums import IntegrationType
 from shared_models.ids import new_id
 from shared_models.schemas import Metadata
 
-from tests.integration.integration_dispatcher.test_integration_settings import all_rows
-from tests.support.dispatcher import PREFERRED, Dispatcher, ended, wish
+from tests.support.dispatcher import PREFERRED, Dispatcher, all_rows, ended, wish
 from tests.support.webhook import WebhookReceiver
 
 MINE = "/api/v1/users/{me}/integrations"

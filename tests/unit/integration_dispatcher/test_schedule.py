@@ -31,11 +31,16 @@ def delays(chance: float, *, left_s: float = LONG_S) -> list[float]:
     raise AssertionError("never given up")
 
 
-def test_a_webhook_is_tried_ten_times_in_little_more_than_a_day() -> None:
+def test_a_webhook_is_tried_at_the_times_of_the_standard() -> None:
     middle = delays(0.5)
-    assert middle == pytest.approx([5, 20, 80, 320, 1280, 5120, 20_480, 36_000, 36_000])
-    assert 24 * HOUR_S < sum(middle) < WEBHOOK.expires_after_s
-    assert sum(delays(1.0)) < 31 * HOUR_S
+    assert middle == pytest.approx([5, 300, 1_800, 7_200, 18_000, 36_000, 36_000])
+    assert 27 * HOUR_S < sum(middle) < 28 * HOUR_S
+    assert sum(delays(1.0)) < WEBHOOK.expires_after_s
+
+
+def test_another_first_delay_stretches_the_steps_alike() -> None:
+    assert [WEBHOOK.delay_s(retry, 10) for retry in (1, 2, 3, 7)] == [10, 600, 3_600, 36_000]
+    assert [WEBHOOK.delay_s(retry, 0) for retry in (1, 2, 9)] == [0, 0, 0]
 
 
 @given(st.floats(0, 1))
@@ -79,6 +84,6 @@ def test_retry_after_makes_longer_never_shorter_and_never_beyond_the_cap() -> No
         assert isinstance(step, TryAgain)
         return step.after_s
 
-    assert after(1) == pytest.approx(20)
+    assert after(1) == pytest.approx(300)
     assert after(600) == pytest.approx(600)
     assert after(10**8) == WEBHOOK.cap_s

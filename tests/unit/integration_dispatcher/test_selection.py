@@ -33,6 +33,7 @@ known = st.lists(
         retry_count=st.just(0),
         retry_delay_s=st.just(0.0),
         is_set_up=st.booleans(),
+        is_verified=st.booleans(),
     ),
     unique_by=lambda each: each.integration,
 )

@@ -34,6 +34,8 @@ from integration_dispatcher.handlers.base import (
     Settled,
 )
 
+# Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md (deliverability).
+STEPS_S = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 36_000.0)
 VERIFY_TYPE = "webhook.verify"
 MESSAGE_TYPE = EventType.RESPONSE_READY.removeprefix(TYPE_PREFIX)
 MAX_BODY_BYTES = 20_000
@@ -71,8 +73,8 @@ class WebhookChange(BaseModel):
 
 class WebhookIntegrationHandler:
     config_type = WebhookConfig
-    defaults = Defaults(enabled=True, priority=3, retry_count=9, retry_delay_s=5)
-    schedule = Schedule(growth=4, cap_s=36_000, expires_after_s=28 * 3600)
+    defaults = Defaults(enabled=True, priority=3, retry_count=len(STEPS_S), retry_delay_s=STEPS_S[0])
+    schedule = Schedule(growth=1, cap_s=36_000, expires_after_s=31 * 3600, steps_s=STEPS_S)
 
     def __init__(self, http: GuardedHttp, *, public_url: str) -> None:
         self._http = http

@@ -46,6 +46,16 @@ SWITCH_OFF = """
 insert into user_integration_configs (user_id, integration, enabled, disabled_reason) values ($1, $2, false, $3)
 on conflict (user_id, integration) do update set enabled = false, disabled_reason = excluded.disabled_reason, updated_at = now()
 """
+OF_EARLIER_KEYS = """
+select user_id, integration, secrets from user_integration_configs
+where secrets is not null and split_part(secrets, '.', 1) <> $1 and (user_id, integration) > ($2, $3)
+order by user_id, integration limit 100
+"""
+COUNT_OF_EARLIER_KEYS = """
+select count(*) from user_integration_configs where secrets is not null and split_part(secrets, '.', 1) <> $1
+"""
+# A change of the settings meanwhile has sealed them anew itself.
+RESEAL = "update user_integration_configs set secrets = $4 where user_id = $1 and integration = $2 and secrets = $3 returning 1"
 DELETE_USER = "delete from user_integration_configs where user_id = $1 and integration = $2 returning 1"
 RESET_USER = "delete from user_integration_configs where user_id = $1"
 
@@ -145,3 +155,28 @@ async def put_defaults(db: Database, integration: IntegrationType, layer: Layer,
 
 async def delete_defaults(db: Database, integration: IntegrationType) -> bool:
     return await db.fetchval(DELETE_DEFAULTS, integration.value) is not None
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Somebody's secrets as they are stored."""
+
+    user_id: UUID
+    integration: str
+    secrets: str
+
+
+async def of_earlier_keys(db: Database, key_id: str, after: Sealed | None) -> list[Sealed]:
+    """The next ones that another key than `key_id` has sealed, in a fixed order."""
+    place = (after.user_id, after.integration) if after else (UUID(int=0), "")
+    return [Sealed(**dict(row)) for row in await db.fetch(OF_EARLIER_KEYS, key_id, *place)]
+
+
+async def count_of_earlier_keys(db: Database, key_id: str) -> int:
+    found = await db.fetchval(COUNT_OF_EARLIER_KEYS, key_id)
+    return found if isinstance(found, int) else 0
+
+
+async def reseal(db: Database, old: Sealed, secrets: str) -> bool:
+    """False when the settings were changed or removed meanwhile."""
+    return await db.fetchval(RESEAL, old.user_id, old.integration, old.secrets, secrets) is not None
