@@ -11,7 +11,7 @@ from pathlib import Path
 from local_stack.settings import REPOSITORY
 from rich.console import Console
 
-from tests.load import eventing, scenarios, slack
+from tests.load import deliveries, eventing, scenarios, slack
 from tests.load.cluster import durable_cluster
 from tests.load.floor import running_floor
 from tests.load.model import running_model
@@ -24,7 +24,8 @@ from tests.load.usage import MachineMeter
 
 WORK = REPOSITORY / ".local" / "bench"
 UP = "up"
-NAMES = (*scenarios.ALL, *slack.ALL, *eventing.ALL, UP)
+DIRECT = scenarios.ALL | deliveries.ALL
+NAMES = (*DIRECT, *slack.ALL, *eventing.ALL, UP)
 
 
 def main() -> int:
@@ -39,7 +40,7 @@ def main() -> int:
     wanted = chosen.only or NAMES
     with MachineMeter() as machine:
         try:
-            for table in (scenarios.ALL, slack.ALL, eventing.ALL):
+            for table in (DIRECT, slack.ALL, eventing.ALL):
                 _measure_product({name: run for name, run in table.items() if name in wanted}, report, console)
         except BenchFailed as failure:
             report.void = str(failure)

@@ -257,6 +257,20 @@ def test_an_integration_is_set_with_its_settings(api: FakeRequestManager, tmp_pa
     assert api.body("PUT", f"{INTEGRATIONS}/webhook", -1) == {"enabled": True, "config": {"secret": "whsec_y"}}
 
 
+def test_a_new_address_is_verified_with_its_code_or_gets_another(api: FakeRequestManager) -> None:
+    view = {"integration": "sms", "enabled": True, "config": {"phone": "+4915112345678"}, "is_verified": False}
+    sent = {**view, "verification": "A code was sent there."}
+    api.on("PUT", f"{INTEGRATIONS}/sms", reply(sent))
+    api.on("POST", f"{INTEGRATIONS}/sms/verify", reply({**view, "is_verified": True}))
+    api.on("POST", f"{INTEGRATIONS}/sms/verify/send", reply(sent))
+    result = ssa("integrations", "set", "sms", "--config", "phone=+4915112345678", api=api)
+    assert "A code was sent there." in result.stderr
+    assert "ssa integrations verify sms CODE" in result.stderr
+    assert both(api, "integrations", "verify", "sms")[0].startswith("sms\ton, not verified\t")
+    assert both(api, "integrations", "verify", "sms", "123456")[0].startswith("sms\ton\t")
+    assert api.body("POST", f"{INTEGRATIONS}/sms/verify") == {"code": "123456"}
+
+
 def test_a_secret_that_was_just_made_is_shown_once(api: FakeRequestManager) -> None:
     view = {"integration": "webhook", "enabled": True, "config": {"url": "https://x"}, "secret": "whsec_new"}
     api.on("PUT", f"{INTEGRATIONS}/webhook", reply(view))
