@@ -11,16 +11,6 @@ from tests.support.webhook import WebhookReceiver
 
 MINE = "/api/v1/users/{me}/integrations"
 SECRET = "Your salary is 12 345."
-PENDING = "select count(*) from delivery_plans where note is not null"
-
-
-async def settled(dispatcher: Dispatcher) -> None:
-    """Until nothing is queued and no note is due: a note is queued in the statement that settles it."""
-
-    async def look() -> bool:
-        return await dispatcher.parts.database.fetchval(PENDING) == 0 and await dispatcher.is_idle()
-
-    await eventually(look, within_s=20)
 
 
 async def failing(dispatcher: Dispatcher, receiver: WebhookReceiver, *statuses: int) -> UUID:
@@ -36,7 +26,7 @@ async def test_a_final_failure_is_told_once_without_the_answer(
     user = await failing(dispatcher, receiver, 500)
     answer = ended(user, wish("webhook"), content=SECRET)
     await dispatcher.plan(answer)
-    await settled(dispatcher)
+    await dispatcher.idle()
     [note] = await dispatcher.inbox(user)
     assert "An answer for you could not be delivered." in note
     assert "- webhook: The receiver answered 500." in note
@@ -47,14 +37,14 @@ async def test_a_final_failure_is_told_once_without_the_answer(
     receiver.failures = deque([500])
     replayed = await dispatcher.call("POST", f"/api/v1/deliveries/{delivery['delivery_id']}/replay", user)
     assert replayed.status_code == 202
-    await settled(dispatcher)
+    await dispatcher.idle()
     assert await dispatcher.inbox(user) == [note]
 
 
 async def test_what_was_refused_from_the_start_is_told(dispatcher: Dispatcher) -> None:
     user = new_id()
     await dispatcher.plan(ended(user, wish("webhook")))
-    await settled(dispatcher)
+    await dispatcher.idle()
     [note] = await dispatcher.inbox(user)
     assert "- webhook: This integration is not set up." in note
 
@@ -62,7 +52,7 @@ async def test_what_was_refused_from_the_start_is_told(dispatcher: Dispatcher) -
 async def test_a_fallback_that_succeeds_needs_no_note(dispatcher: Dispatcher, receiver: WebhookReceiver) -> None:
     user = await failing(dispatcher, receiver, 500)
     await dispatcher.plan(ended(user, PREFERRED, content="by the next one"))
-    await settled(dispatcher)
+    await dispatcher.idle()
     assert await dispatcher.inbox(user) == ["by the next one"]
 
 
@@ -71,14 +61,14 @@ async def test_an_integration_that_was_switched_off_is_told_though_the_answer_ar
 ) -> None:
     user = await failing(dispatcher, receiver, 410)
     await dispatcher.plan(ended(user, PREFERRED, content="by the next one"))
-    await settled(dispatcher)
+    await dispatcher.idle()
     answer, note = sorted(await dispatcher.inbox(user), key=len)
     assert answer == "by the next one"
     assert "switched off" in note
     assert "410" in note
     receiver.failures = deque([410])
     await dispatcher.plan(ended(user, wish("webhook")))
-    await settled(dispatcher)
+    await dispatcher.idle()
     assert len(receiver.tries) == 1
 
 
@@ -87,11 +77,11 @@ async def test_five_days_of_failures_switch_off_and_tell_the_owner(
 ) -> None:
     user = await failing(dispatcher, receiver, 500, 500)
     await dispatcher.plan(ended(user, wish("webhook")))
-    await settled(dispatcher)
+    await dispatcher.idle()
     assert (await dispatcher.get(f"{MINE}/webhook", user))["enabled"]
     await dispatcher.sql("update user_integration_configs set failing_since = failing_since - interval '5 days'")
     await dispatcher.plan(ended(user, wish("webhook")))
-    await settled(dispatcher)
+    await dispatcher.idle()
     view = await dispatcher.get(f"{MINE}/webhook", user)
     assert (view["enabled"], "It has failed for 5 days" in view["disabled_reason"]) == (False, True)
     failed, disabled = await dispatcher.inbox(user)
@@ -105,7 +95,7 @@ async def test_without_another_integration_nobody_is_told_and_nothing_waits(
     user = await failing(dispatcher, receiver, 500)
     await dispatcher.call("PUT", f"{MINE}/test", user, json={"enabled": False})
     await dispatcher.plan(ended(user, wish("webhook")))
-    await settled(dispatcher)
+    await dispatcher.idle()
     assert await dispatcher.inbox(user) == []
     assert [each.status.value for each in dispatcher.sink.reports] == ["failed"]
 
@@ -113,7 +103,7 @@ async def test_without_another_integration_nobody_is_told_and_nothing_waits(
 async def test_one_of_several_that_was_delivered_is_enough(dispatcher: Dispatcher, receiver: WebhookReceiver) -> None:
     user = await failing(dispatcher, receiver, 500)
     await dispatcher.plan(ended(user, wish("webhook", "test", policy="all"), content="here"))
-    await settled(dispatcher)
+    await dispatcher.idle()
     assert await dispatcher.inbox(user) == ["here"]
 
 
