@@ -8,12 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from integration_dispatcher.store import addresses
 from local_stack.sms.app import create_app
 from local_stack.sms.callbacks import signature
 from local_stack.sms.settings import ACCOUNT_SID, NUMBER, SmsStandinSettings
 from local_stack.sms.standin import SmsStandin
 from local_stack.webhook_inbox.inbox import WebhookInbox
 from pydantic import SecretStr
+from shared_models.enums import IntegrationType
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.dispatcher import Dispatcher, Json, running, settings
@@ -38,6 +40,11 @@ class SmsWorld:
     standin: SmsStandin
 
     async def use_phone(self, user_id: UUID, phone: str = PHONE, **body: Any) -> None:
+        """Set a phone that is proven already."""
+        await addresses.prove(self.dispatcher.parts.database, user_id, IntegrationType.SMS, phone, "test")
+        await self.set_phone(user_id, phone, **body)
+
+    async def set_phone(self, user_id: UUID, phone: str = PHONE, **body: Any) -> None:
         given = {"config": {"phone": phone}, "retry_count": 8, "retry_delay_seconds": 0, **body}
         reply = await self.dispatcher.call("PUT", "/api/v1/users/{me}/integrations/sms", user_id, json=given)
         assert reply.status_code == 200, reply.text

@@ -34,6 +34,20 @@ async def test_an_answer_arrives_as_plain_text_and_is_reported(world: SmsWorld) 
     assert world.standin.kept.messages[0].status == "delivered"
 
 
+async def test_a_new_phone_is_used_after_its_owner_has_read_the_code_on_it(world: SmsWorld) -> None:
+    await world.set_phone(user := new_id())
+    await world.dispatcher.plan(ended(user, wish("sms")))
+    await world.settled()
+    [text] = world.texts()
+    assert not (await world.effective(user))["is_used"]
+    body = {"code": text.partition(" ")[0]}
+    verified = await world.dispatcher.call("POST", "/api/v1/users/{me}/integrations/sms/verify", user, json=body)
+    assert verified.status_code == 200, verified.text
+    await world.dispatcher.plan(ended(user, wish("sms"), content="On Monday."))
+    await world.settled()
+    assert world.texts()[1:] == ["On Monday."]
+
+
 async def test_a_long_answer_is_one_message_with_a_link(world: SmsWorld) -> None:
     await world.use_phone(user := new_id())
     answer = ended(user, wish("sms"), content="many words " * 500)
