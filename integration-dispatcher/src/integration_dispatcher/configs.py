@@ -82,8 +82,6 @@ class IntegrationConfigs:
     async def send_code(self, user_id: UUID, integration: IntegrationType) -> IntegrationView:
         """Raises Conflict, TooManyRequests."""
         stored = await self._stored(user_id, integration)
-        if stored.user is None:
-            raise NotFound
         done = await self.addresses.send_again(user_id, integration, stored)
         return await self._verification(user_id, integration, done)
 
