@@ -58,7 +58,8 @@ class Process(DispatcherClient):
 
 
 @asynccontextmanager
-async def process_of(database_url: str, log: Path) -> AsyncIterator[Process]:
+async def process_of(database_url: str, log: Path, more: dict[str, str] | None = None) -> AsyncIterator[Process]:
+    """`more`: environment variables besides the usual ones."""
     port = unused_port()
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | {
         "PROFILE": "local",
@@ -71,6 +72,7 @@ async def process_of(database_url: str, log: Path) -> AsyncIterator[Process]:
         "INTEGRATION_DEFAULTS_WEBHOOK_RETRY_DELAY_SECONDS": "0",
         "EVENT_SINK_URL": f"http://127.0.0.1:{unused_port()}/events",
         "LOG_LEVEL": "INFO",
+        **(more or {}),
     }
     with log.open("ab") as output:
         child = await asyncio.create_subprocess_exec(
