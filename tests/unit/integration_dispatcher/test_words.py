@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from integration_dispatcher.domain.redaction import MAX_LENGTH, safe_words
+from integration_dispatcher.domain.redaction import MAX_LENGTH, safe_id, safe_words
 from integration_dispatcher.domain.templates import words
 from shared_models.enums import RequestStatus
 from shared_models.ids import new_id
@@ -80,3 +80,9 @@ def test_any_words_become_one_short_printable_line(raw: bytes | str) -> None:
     assert "\x00" not in said
     assert len(said.splitlines()) <= 1
     assert said.encode().decode() == said
+
+
+def test_a_providers_name_for_a_message_is_no_secret_but_bounded_and_on_one_line() -> None:
+    assert safe_id("SM" + "0a" * 16) == "SM" + "0a" * 16
+    assert safe_id("<1@example.com>\r\nBcc: x") == "<1@example.com>Bcc:x"
+    assert len(safe_id("x" * 10_000)) == MAX_LENGTH

@@ -1,29 +1,29 @@
 """Calls of the SMS provider. There only when SMS is set up."""
 
 from html import escape
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
-from shared_models.errors import NotFound
+from fastapi import APIRouter, Request, Response
+from shared_models.errors import InvalidRequest, NotFound
 
 from integration_dispatcher.parts import Parts
 from integration_dispatcher.routes.dependencies import PartsDep, callers
 from integration_dispatcher.sms_callbacks import SmsCallbacks
 
 SIGNATURE = "x-twilio-signature"
+MAX_PART = 100
 
 
 def sms_router() -> APIRouter:
     router = APIRouter(prefix="/sms", tags=["callbacks"])
 
     @router.post("/status", status_code=204, openapi_extra=callers("provider"))
-    async def status(
-        request: Request, parts: PartsDep, delivery: UUID, part: Annotated[int, Query(ge=1, le=100)] = 1
-    ) -> Response:
-        """What became of a message. 401 unsigned, 403 wrongly signed."""
+    async def status(request: Request, parts: PartsDep) -> Response:
+        """What became of a message; `delivery` and `part` are in the query. 401 unsigned, 403 wrongly signed."""
         callbacks = _callbacks(parts)
-        await callbacks.take_report(await _signed(request, callbacks), delivery, part)
+        form = await _signed(request, callbacks)  # before anything else is read
+        delivery_id, part = _named(request)
+        await callbacks.take_report(form, delivery_id, part)
         return Response(status_code=204)
 
     @router.post("/inbound", openapi_extra=callers("provider"))
@@ -46,6 +46,18 @@ def _callbacks(parts: Parts) -> SmsCallbacks:
     if parts.sms is None:
         raise NotFound
     return parts.sms
+
+
+def _named(request: Request) -> tuple[UUID, int]:
+    """Raises InvalidRequest."""
+    query = request.query_params
+    try:
+        delivery_id, part = UUID(query.get("delivery", "")), int(query.get("part", "1"))
+    except ValueError as exc:
+        raise InvalidRequest("delivery, part: the id of a delivery, and a number") from exc
+    if not 1 <= part <= MAX_PART:
+        raise InvalidRequest(f"part: 1 to {MAX_PART}")
+    return delivery_id, part
 
 
 async def _signed(request: Request, callbacks: SmsCallbacks) -> dict[str, str]:
