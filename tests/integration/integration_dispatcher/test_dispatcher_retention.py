@@ -63,3 +63,20 @@ async def test_places_to_which_nothing_was_sent_for_long_are_forgotten(dispatche
     await dispatcher.sql(insert, "slack in C2", 1)
     assert await remove(dispatcher) == {"send_windows": 1}
     assert await dispatcher.parts.database.fetchval("select name from send_windows") == "slack in C2"
+
+
+async def test_sms_are_forgotten_and_phones_too_but_not_that_they_said_stop(dispatcher: Dispatcher) -> None:
+    await dispatcher.sql(
+        "insert into sms_messages (sid, status, rank, created_at, is_due) values"
+        " ('old', 'delivered', 5, now() - interval '91 days', false), ('new', 'sent', 4, now(), false),"
+        " ('due', 'failed', 5, now() - interval '91 days', true)"
+    )
+    await dispatcher.sql(
+        "insert into sms_phones (phone, stopped_at, answered_at, created_at) values"
+        " ('+14155550100', now() - interval '900 days', null, now() - interval '900 days'),"
+        " ('+14155550101', null, now() - interval '91 days', now() - interval '900 days'),"
+        " ('+14155550102', null, now(), now() - interval '900 days')"
+    )
+    assert await remove(dispatcher) == {"sms_messages": 1, "sms_phones": 1}
+    kept = await dispatcher.parts.database.fetch("select phone from sms_phones order by phone")
+    assert [row["phone"] for row in kept] == ["+14155550100", "+14155550102"]
