@@ -15,7 +15,9 @@ from tests.support.modes import Mode
 from tests.support.waiting import eventually
 
 ENDED = "select request_id::text, status from request_logs where ended_at is not null"
-DELIVERED = "select request_id::text, status from delivery_logs where status in ('delivered', 'failed')"
+DELIVERED = (
+    "select request_id::text, status from delivery_logs where status in ('delivered', 'failed') and kind <> 'note'"
+)
 OUTCOMES = {"delivered": EventType.DELIVERY_SUCCEEDED, "failed": EventType.DELIVERY_FAILED}
 
 type Sighting = tuple[str, str]
