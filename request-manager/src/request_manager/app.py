@@ -92,6 +92,7 @@ def create_app(settings: RequestManagerSettings, http: httpx.AsyncClient | None 
             worker = Worker(database, NAME)
             parts = build(settings, database, worker.id, http or own_http or create_http())
             app.state.parts = parts
+            app.state.before_shutdown = parts.waiting.let_go
             await start(stack, app, parts, worker)
             yield
 

@@ -25,7 +25,7 @@ from request_manager.pace import Pace
 from request_manager.store import requests as store
 from request_manager.store.accept import AcceptOutcome, Place, Verdict
 from request_manager.store.requests import Completion, Ended
-from request_manager.waiting import Waiting, within
+from request_manager.waiting import Waiting
 
 REQUEST_KEY = "request"
 ANSWER_KEY = "answer"
@@ -89,7 +89,7 @@ class UnifiedRequestProcessor:
         with self.waiting.watch(request.request_id) as waiter:
             accepted = await self.accept(request, is_awaited=wait_s > 0)
             if accepted.request_id == request.request_id:
-                return accepted, await within(waiter, wait_s)
+                return accepted, await self.waiting.within(waiter, wait_s)
         return accepted, await self.wait(accepted.request_id, wait_s)
 
     async def wait(self, request_id: UUID, wait_s: float) -> StoredResult | None:
@@ -99,7 +99,7 @@ class UnifiedRequestProcessor:
             stored = await self.read(request_id)
             if stored.ended_at is not None:
                 return stored
-            return await within(waiter, wait_s)
+            return await self.waiting.within(waiter, wait_s)
 
     async def read(self, request_id: UUID) -> StoredResult:
         """The present state. Raises NotFound."""

@@ -28,6 +28,8 @@ class Waiting:
         self._waiters: dict[UUID, set[Waiter]] = {}
         self._asked: set[UUID] = set()
         self._wake = asyncio.Event()
+        self._callers: set[Waiter] = set()
+        self._is_stopping = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -56,6 +58,22 @@ class Waiting:
             waiters.discard(waiter)
             if not waiters:
                 self._waiters.pop(request_id, None)
+
+    async def within(self, waiter: Waiter, seconds: float) -> StoredResult | None:
+        """The waiter's result if it comes in time; None as well when this process is about to stop."""
+        if not waiter.done() and seconds > 0 and not self._is_stopping:
+            self._callers.add(waiter)
+            try:
+                await asyncio.wait([waiter], timeout=seconds)
+            finally:
+                self._callers.discard(waiter)
+        return waiter.result() if waiter.done() and not waiter.cancelled() else None
+
+    def let_go(self) -> None:
+        """The process is about to stop: callers who wait, now or from now on, are told at once how far their request is."""
+        self._is_stopping = True
+        for waiter in list(self._callers):
+            waiter.cancel()
 
     def resolve(self, result: StoredResult) -> bool:
         """Wake the waiters of this process. False when there was none."""
@@ -94,10 +112,3 @@ class Waiting:
                     self.resolve(result)
             except Exception as exc:  # noqa: BLE001  # the loop outlives every error, a database that is away above all
                 log.warning("look_for_ends_failed", cause=type(exc).__name__)
-
-
-async def within[T](waiter: asyncio.Future[T], seconds: float) -> T | None:
-    """The future's value if it comes in time. The future is left alone."""
-    if not waiter.done() and seconds > 0:
-        await asyncio.wait([waiter], timeout=seconds)
-    return waiter.result() if waiter.done() else None

@@ -274,7 +274,7 @@ async def serve(
     await wait_for_schema(settings, options)
     if settings.faults_dir:
         faults.arm(Path(settings.faults_dir))
-    server = _Server(uvicorn.Config(faults.around(app), host=settings.host, port=settings.port, **options))
+    server = _Server(uvicorn.Config(faults.around(app), host=settings.host, port=settings.port, **options), app)
     if operations is None or metrics_port == 0:
         await server.serve()
         return
@@ -288,6 +288,16 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """A service may say at `app.state.before_shutdown` what ends its long waits: the server waits for every reply."""
+        if hasattr(self._app.state, "before_shutdown"):
+            self._app.state.before_shutdown()
+        await super().shutdown(sockets)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """What start-up made stays for ever: the garbage collector need not walk it again, some 5 % of a request's CPU."""
         await super().startup(sockets)

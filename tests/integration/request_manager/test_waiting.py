@@ -75,3 +75,18 @@ async def test_work_of_a_replica_that_stopped_is_taken_over(stage: Stage, ana: S
             await eventually(lambda: asked(stage))
         stage.agents.finish_all()
         assert await wait_for(survivor, ana, request_id) == "completed"
+
+
+async def test_who_waits_when_the_process_is_to_stop_is_told_at_once_how_far_it_is(
+    stage: Stage, replica: Replica, ana: Someone
+) -> None:
+    stage.agents.holds = True
+    request_id = (await replica.post(ana))["request_id"]
+    waiting = asyncio.create_task(replica.get(ana, f"/api/v1/requests/{request_id}/result", wait=100))
+    await eventually(lambda: watched(replica, request_id))
+    replica.parts.waiting.let_go()
+    reply = await waiting
+    assert reply.status_code == 202
+    later = await replica.get(ana, f"/api/v1/requests/{request_id}/result", wait=100)
+    assert later.status_code == 202
+    stage.agents.finish_all()

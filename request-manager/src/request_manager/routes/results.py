@@ -38,7 +38,6 @@ from request_manager.routes.dependencies import (
     problems,
 )
 from request_manager.store import requests as store
-from request_manager.waiting import within
 
 CANCEL_WAIT_S = 5.0
 JSON = "application/json"
@@ -123,7 +122,7 @@ async def cancel_request(request_id: UUID, caller: WriterDep, parts: PartsDep, r
 async def _cancel(parts: Parts, caller: Caller, result: StoredResult) -> StoredResult:
     with parts.waiting.watch(result.request_id) as waiter:
         await parts.ends.ask(result.request_id, EndReason.CANCELLED)
-        ended = await within(waiter, CANCEL_WAIT_S)
+        ended = await parts.waiting.within(waiter, CANCEL_WAIT_S)
     return ended or await visible_result(parts, caller, result.request_id)
 
 
