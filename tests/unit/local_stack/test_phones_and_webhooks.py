@@ -144,3 +144,18 @@ async def test_the_inbox_answers_as_it_is_told_and_proves_itself_by_the_challeng
     assert [bool(each["note"]) for each in reversed(shown)] == [True, False, False, False, False]
     await world.http.request("DELETE", "/webhooks/hooks/alice/received", json={})
     assert (await world.http.get("/webhooks/hooks")).json()["hooks"][0]["received"] == []
+
+
+async def test_the_page_shows_where_the_product_reaches_a_receiver_and_hides_from_other_names(world: World) -> None:
+    assert (await world.http.get("/webhooks/hooks")).json()["hooks"][0]["url"] == "http://127.0.0.1/hooks/alice"
+    world.inbox.url = "http://phones:8094"
+    published = {"host": "127.0.0.1:18094"}
+    assert (await world.http.get("/webhooks/", headers=published)).status_code == 200
+    shown = (await world.http.get("/webhooks/hooks", headers=published)).json()["hooks"][0]
+    assert shown["url"] == "http://phones:8094/hooks/alice"
+    other = {"host": "phones:8094"}
+    assert (await world.http.get("/webhooks/hooks", headers=other)).status_code == 403
+    assert (await world.http.post("/hooks/alice", content=b"{}", headers=other)).status_code == 200
+    sent = await world.http.post(MESSAGES, data=GOOD, auth=(ACCOUNT_SID, AUTH_TOKEN), headers=other)
+    assert sent.status_code == 201
+    await world.standin.idle()

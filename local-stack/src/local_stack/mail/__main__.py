@@ -1,8 +1,9 @@
 """`python -m local_stack.mail --port N --smtp-port N --imap-port N --state-dir DIR` runs the mail stand-in until it is stopped.
 
-The password of the product's mailbox comes from MAIL_STANDIN_PASSWORD."""
+The password of the product's mailbox comes from MAIL_STANDIN_PASSWORD, in the environment or as a file of SECRETS_DIR."""
 
 import argparse
+import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 from pydantic import ValidationError
+from shared_models.settings import SECRETS_DIR
 
 from local_stack.mail.app import create_app
 from local_stack.mail.imap import ImapAccount, serving_imap
@@ -27,7 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--state-dir", type=Path, required=True, help="the mails")
     options = parser.parse_args(arguments)
     try:
-        standin = MailStandin(options.state_dir, MailSettings())
+        standin = MailStandin(options.state_dir, MailSettings(_secrets_dir=os.environ.get(SECRETS_DIR)))
     except ValidationError as exc:
         print("; ".join(error["msg"] for error in exc.errors()), file=sys.stderr)
         return 2

@@ -3,12 +3,14 @@
 Both in one process, which takes less memory; the secrets come from the environment, see settings.py."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import httpx
 import uvicorn
 from pydantic import ValidationError
+from shared_models.settings import SECRETS_DIR
 
 from local_stack.sms.app import create_app
 from local_stack.sms.people import phones, user_names
@@ -24,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--state-dir", type=Path, required=True, help="messages, and what webhooks received")
     options = parser.parse_args(arguments)
     try:
-        settings = SmsStandinSettings()
+        settings = SmsStandinSettings(_secrets_dir=os.environ.get(SECRETS_DIR))
     except ValidationError as exc:
         print(
             "; ".join(f"SMS_STANDIN_{str(each['loc'][0]).upper()}: {each['msg']}" for each in exc.errors()),
@@ -32,7 +34,7 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     standin = SmsStandin(settings, httpx.AsyncClient(trust_env=False), options.state_dir, phones())
-    app = create_app(standin, WebhookInbox(options.state_dir, user_names()))
+    app = create_app(standin, WebhookInbox(options.state_dir, user_names(), settings.receivers_url))
     uvicorn.run(
         app, host=options.host, port=options.port, log_level="warning", access_log=False, timeout_graceful_shutdown=1
     )

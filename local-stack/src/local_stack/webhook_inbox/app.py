@@ -60,7 +60,7 @@ def _page_api(inbox: WebhookInbox) -> APIRouter:
 
     @router.get("")
     async def hooks(request: Request) -> dict[str, object]:
-        base = str(request.base_url).rstrip("/")
+        base = (inbox.url or str(request.base_url)).rstrip("/")
         found = [_shown(name, hook, base) for name, hook in inbox.kept.hooks.items()]
         return {"version": inbox.version, "hooks": found}
 

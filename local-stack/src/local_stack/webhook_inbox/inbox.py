@@ -58,10 +58,13 @@ class Answer:
 
 @dataclass
 class WebhookInbox:
-    """`people`: whose receivers are shown from the beginning; any other name makes one when it is called."""
+    """`people`: whose receivers are shown from the beginning; any other name makes one when it is called.
+
+    `url`: where callers reach it, shown on the page; empty: where the page is."""
 
     folder: Path
     people: Sequence[str] = ()
+    url: str = ""
     clock: Callable[[], float] = time.time
     version: int = 0
 
