@@ -11,6 +11,7 @@ from tests.deploy.docker.compose import Compose, Json
 from tests.support.waiting import eventually_blocking
 
 SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
+PAGES = ("8088/", "8091/", "8094/", "8094/webhooks/")
 WHOLE = [((), "direct"), (("eventing",), "eventing")]
 
 
@@ -33,6 +34,9 @@ def tickets(compose: Compose) -> list[Json]:
 def test_a_person_gets_to_a_ticket_and_a_killed_service_comes_back(compose: Compose, mode: str) -> None:
     for service in SERVICES:
         assert compose.details(service)["mode"] == mode
+    for page in PAGES:
+        status = ("curl", "--silent", "--max-time", "30", "--output", "/dev/null", "--write-out", "%{http_code}")
+        assert compose.engine.inside(*status, f"http://127.0.0.1:{page}") == "200", page
     before = len(tickets(compose))
     first = compose.ask("I need a new laptop")
     session = first["session_id"]

@@ -32,11 +32,16 @@ def files(secrets: Secrets) -> dict[str, dict[str, str]]:
             "SECRETS_KEY": secrets.secrets_key,
             "SLACK_SIGNING_SECRET": secrets.slack_signing_secret,
             "SLACK_BOT_TOKEN": secrets.slack_bot_token,
+            "SMTP_PASSWORD": secrets.mail_password,
+            "IMAP_PASSWORD": secrets.mail_password,
+            "SMS_AUTH_TOKEN": secrets.sms_auth_token,
         },
         "slack": {
             "SLACK_STANDIN_SIGNING_SECRET": secrets.slack_signing_secret,
             "SLACK_STANDIN_BOT_TOKEN": secrets.slack_bot_token,
         },
+        "mail": {"MAIL_STANDIN_PASSWORD": secrets.mail_password},
+        "phones": {"SMS_STANDIN_AUTH_TOKEN": secrets.sms_auth_token},
         "broker": common,
         "servicenow": {"SERVICENOW_STANDIN_API_KEY": secrets.servicenow_api_key},
         "servicenow-mcp": {
