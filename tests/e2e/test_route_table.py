@@ -12,9 +12,7 @@ from shared_models.schemas import EndRun, ErrorInfo, NormalizedRequest
 from shared_models.tokens import Acting, ServiceTokens
 
 from tests.support.people import api_key_of
-from tests.support.route_table import CALLERS, DOCUMENTS, Row, is_expected, routes_of
-from tests.support.slack import SIGNING_SECRET
-from tests.support.slack_signing import sign
+from tests.support.route_table import CALLERS, DOCUMENTS, Row, is_expected, routes_of, signed_by_provider
 from tests.support.system import System
 
 PEOPLE = "own other operator administrator"
@@ -149,6 +147,8 @@ INTEGRATION_DISPATCHER = (
         "DELETE /api/v1/integration-defaults/{integration}": Row("administrator"),
         "GET /api/v1/integration-health": OPERATORS,
         "POST /api/v1/integration-health/{integration}/resume": OPERATORS,
+        "POST /sms/status": Row("provider"),
+        "POST /sms/inbound": Row("provider"),
     }
 )
 
@@ -218,9 +218,10 @@ async def call(system: System, world: World, service: str, name: str, row: Row, 
         body = orjson.dumps(world.bodies[row.body["$"]] if "$" in row.body else row.body)
         body = body.replace(b"{user_id}", objects["user_id"].encode())
         headers["content-type"] = "application/json"
-        if caller == "provider":
-            headers |= sign(body, secret=SIGNING_SECRET)
-    reply = await system.http.request(method, system.urls[service] + path, headers=headers, content=body, timeout=30)
+    url = system.urls[service] + path
+    if caller == "provider":
+        headers |= signed_by_provider(url, body or b"")
+    reply = await system.http.request(method, url, headers=headers, content=body, timeout=30)
     return reply.status_code
 
 

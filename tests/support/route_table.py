@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
+from local_stack.sms.callbacks import signature
 from starlette.routing import BaseRoute
+
+from tests.support.slack import SIGNING_SECRET
+from tests.support.slack_signing import sign
+from tests.support.sms import AUTH_TOKEN
 
 CALLERS = ("nobody", "own", "other", "operator", "administrator", "tool", "service", "broker", "provider")
 DOCUMENTS = {"GET /openapi.json", "GET /docs", "GET /docs/oauth2-redirect"}
@@ -26,6 +31,13 @@ class Row:
     @property
     def allowed(self) -> set[str]:
         return set(self.callers.split())
+
+
+def signed_by_provider(url: str, body: bytes) -> dict[str, str]:
+    """The headers that prove a provider's call: that of SMS has an empty form here."""
+    if "/sms/" in url:
+        return {"x-twilio-signature": signature(url, {}, AUTH_TOKEN)}
+    return sign(body, secret=SIGNING_SECRET)
 
 
 def routes_of(app: FastAPI) -> dict[str, list[str]]:

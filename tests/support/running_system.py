@@ -26,6 +26,8 @@ from local_stack.servicenow.app import Standin
 from local_stack.servicenow.app import create_app as create_servicenow
 from local_stack.servicenow.catalogue import shipped_catalogue
 from local_stack.servicenow.settings import StandinSettings
+from local_stack.sms.app import create_app as create_phones
+from local_stack.webhook_inbox.inbox import WebhookInbox
 from local_stack.wiring import BROKER_PATH
 from pydantic import SecretStr
 from request_manager.app import create_app as create_request_manager
@@ -42,6 +44,7 @@ from tests.support.model import ModelServer
 from tests.support.modes import Mode
 from tests.support.servers import free_socket, serving, serving_all
 from tests.support.slack import slack_world
+from tests.support.sms import sms_settings, sms_standin
 from tests.support.system import REPOSITORY, Json, System
 from tests.support.waiting import eventually
 from tests.support.webhook import WebhookReceiver
@@ -128,6 +131,7 @@ async def running_system(
             "model",
             "embeddings",
             "webhook",
+            "sms",
             "broker",
         )
         for sock, url in [free_socket()]
@@ -158,9 +162,11 @@ async def running_system(
     async with AsyncExitStack() as stack:
         http = create_http()
         stack.push_async_callback(http.aclose)
+        sms = sms_standin(folder / "phones", httpx.AsyncClient(trust_env=False), urls["integration_dispatcher"])
         around = {
             "model": model.app(),
             "webhook": webhook.app(),
+            "sms": create_phones(sms, WebhookInbox(folder / "phones")),
             "embeddings": create_demo_rules(encoder),
             "servicenow": create_servicenow(standin),
         }
@@ -183,6 +189,7 @@ async def running_system(
             **slack.settings(),
             **mail.smtp_fields(),
             **mail.imap_fields(),
+            **sms_settings(urls["sms"], urls["integration_dispatcher"]),
         )
         apps = {
             "integration_dispatcher": create_dispatcher(dispatcher_settings),
@@ -198,6 +205,7 @@ async def running_system(
             standin=standin,
             webhook=webhook,
             mail=mail,
+            sms=sms,
             webhook_url=urls["webhook"] + "/hook",
             tool_server=tool_server,
             apps=apps,

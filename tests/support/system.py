@@ -17,6 +17,7 @@ from local_stack.servicenow.app import Standin
 from local_stack.servicenow.faults import Fault
 from local_stack.servicenow.people import Person, shipped_people
 from local_stack.servicenow.tickets import Ticket
+from local_stack.sms.standin import SmsStandin
 from servicenow_mcp.rules import shipped_rules
 from shared_clients.stream import ServerSentEvent, read_events
 from shared_models.database import asyncpg_url
@@ -85,6 +86,7 @@ class System:
     standin: Standin
     webhook: WebhookReceiver
     mail: MailServerUnderTest
+    sms: SmsStandin
     webhook_url: str
     tool_server: AsyncExitStack
     apps: dict[str, FastAPI]
@@ -225,6 +227,16 @@ class System:
         reply = await self.request("PUT", person, "/api/v1/users/me/integrations/webhook", json=body)
         assert reply.status_code == 200, reply.text
         return str(reply.json().get("secret", ""))
+
+    async def use_phone(self, person: str, phone: str) -> None:
+        """Make SMS to this phone the person's first choice, proven by the code that comes to it."""
+        path = "/api/v1/users/me/integrations/sms"
+        body = {"enabled": True, "priority": 1, "config": {"phone": phone}, "retry_delay_seconds": 0}
+        reply = await self.request("PUT", person, path, json=body)
+        assert reply.status_code == 200, reply.text
+        [sms] = self.sms.to(phone)
+        proven = await self.request("POST", person, f"{path}/verify", json={"code": sms.body.partition(" ")[0]})
+        assert proven.status_code == 200, proven.text
 
     async def test_messages(self, person: str) -> list[Json]:
         reply = await self.get(person, "/api/v1/users/me/test-messages")
