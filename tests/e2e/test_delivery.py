@@ -41,6 +41,10 @@ async def test_an_answer_without_a_wish_goes_to_nobody_else(system: System) -> N
 
 async def test_the_preferred_integration_is_the_enabled_one_with_the_lowest_number(system: System) -> None:
     await system.use_webhook("alice")
+    for other in ("slack", "email"):
+        body = {"enabled": True, "priority": 2}
+        reply = await system.request("PUT", "alice", f"/api/v1/users/me/integrations/{other}", json=body)
+        assert reply.status_code == 200, reply.text
     await system.ask("alice", "hello", deliver_to="preferred")
     await system.idle()
     assert len(system.webhook.accepted) == 1

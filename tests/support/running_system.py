@@ -184,7 +184,7 @@ async def running_system(
             **_common("integration_dispatcher", database_url, urls, key, mode),
             secrets_key=SecretStr(base64.b64encode(os.urandom(32)).decode()),
             webhook_allowed_networks="127.0.0.0/8",
-            webhook_timeout_s=1.0,
+            webhook_timeout_s=3.0,
             slack_post_every_s=0.0,
             **slack.settings(),
             **mail.smtp_fields(),
@@ -221,7 +221,7 @@ async def running_system(
 
 async def _ready(http: httpx.AsyncClient, services: list[str]) -> None:
     async def all_ready() -> bool:
-        replies = await asyncio.gather(*(http.get(url + "/readyz") for url in services))
+        replies = await asyncio.gather(*(http.get(url + "/readyz", timeout=60) for url in services))
         return all(reply.status_code == 200 for reply in replies)
 
     await eventually(all_ready)

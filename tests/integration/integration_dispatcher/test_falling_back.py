@@ -38,13 +38,13 @@ async def until_statuses(dispatcher: Dispatcher, user: UUID, **expected: str) ->
 async def make_due(dispatcher: Dispatcher, *, retries: bool = False) -> None:
     """Let the time pass until the fall-back, or until the next try."""
     await dispatcher.released()
-    await dispatcher.sql("update delivery_plans set fallback_at = now() where fallback_at is not null")
     if retries:
         await dispatcher.sql("update delivery_logs set next_attempt_at = now() where next_attempt_at is not null")
         await dispatcher.sql("update work_items set run_at = now()")
         await dispatcher.sql("update lanes set run_at = now()")
         dispatcher.parts.queues.deliveries.wake()
     else:
+        await dispatcher.sql("update delivery_plans set fallback_at = now() where fallback_at is not null")
         await dispatcher.parts.processor.sweep()
 
 

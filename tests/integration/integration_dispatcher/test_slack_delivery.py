@@ -77,7 +77,8 @@ def texts(world: SlackWorld, where: str) -> list[str]:
 
 
 async def statuses(dispatcher: Dispatcher) -> dict[str, int]:
-    rows = await dispatcher.parts.database.fetch("select status, count(*) as n from delivery_logs group by status")
+    counts = "select status, count(*) as n from delivery_logs where kind <> 'note' group by status"
+    rows = await dispatcher.parts.database.fetch(counts)
     return {row["status"]: row["n"] for row in rows}
 
 
