@@ -95,6 +95,9 @@ IMAP_HOST: {{ .host | quote }}
 IMAP_PORT: {{ .port | quote }}
 IMAP_TLS: {{ .tls }}
 IMAP_FOLDER: {{ .folder | quote }}
+{{- if hasPrefix "https://" $.root.Values.publicUrl }}
+EMAIL_LINKS_URL: {{ $.root.Values.publicUrl | quote }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- with .email.trustedAuthservId }}

@@ -1,5 +1,6 @@
 """Asking by mail, and answers by mail."""
 
+import re
 from email.message import EmailMessage
 from typing import Any
 
@@ -108,3 +109,16 @@ async def test_a_forged_mail_gets_one_plain_answer_and_no_request(system: System
     await system.idle()
     assert len(system.mail.mails(ALICE)) == 1
     assert (await system.get("alice", "/api/v1/requests")).json()["items"] == []
+
+
+async def test_who_confirms_a_doubtful_mail_gets_its_answer_in_the_thread(system: System) -> None:
+    await system.key_of("alice")
+    asked = await system.mail.write(ALICE, "Hello", "Good morning to you", is_forged=True)
+    [doubt] = await system.mail.arrived(ALICE)
+    await system.idle()
+    [link] = re.findall(r"<(http://[^>]*/email/verify/[^>]*)>", text_of(doubt.parsed))
+    assert (await system.http.post(link)).status_code == 200
+    _, answer = await system.mail.arrived(ALICE, 2)
+    assert answer.parsed["in-reply-to"] == str(asked.parsed["message-id"])
+    await system.idle()
+    assert len((await system.get("alice", "/api/v1/requests")).json()["items"]) == 1

@@ -124,6 +124,8 @@ INTEGRATION_DISPATCHER = (
         "POST /slack/events": Row("provider", VERIFIED),
         "POST /slack/commands": Row("provider", VERIFIED),
         "POST /slack/interactive": Row("provider", VERIFIED),
+        "GET /email/verify/{token}": Row("nobody"),
+        "POST /email/verify/{token}": Row("nobody"),
         "POST /events": Row("service broker", {}),
         "GET /api/v1/deliveries/{delivery_id}": WATCHED,
         "GET /api/v1/deliveries/{delivery_id}/attempts": WATCHED,
@@ -261,6 +263,7 @@ async def populate(system: System) -> World:
             "key_id": own_key.json()["key_id"],
             "delivery_id": next(item["delivery_id"] for item in deliveries if item["integration"] == "test"),
             "integration": "webhook",
+            "token": "forged",
         },
         tools_request=tools.json()["request_id"],
         bodies=_bodies(detail, people["own"]),
@@ -306,7 +309,7 @@ def _headers(
 async def test_a_key_of_a_person_opens_no_service_but_request_manager(system: System) -> None:
     key = await api_key_of(system.database_url, "root", Role.ADMINISTRATOR)
     for service in ("agent_service", "integration_dispatcher"):
-        for name in TABLES[service].keys() - HEALTH.keys():
+        for name in [each for each, row in TABLES[service].items() if row.callers != "nobody"]:
             method, _, template = name.partition(" ")
             path = template.format_map(_AnyId())
             headers = {"authorization": f"Bearer {key}"}

@@ -190,6 +190,7 @@ async def running_system(
             **mail.smtp_fields(),
             **mail.imap_fields(),
             **sms_settings(urls["sms"], urls["integration_dispatcher"]),
+            email_links_url=urls["integration_dispatcher"],
         )
         apps = {
             "integration_dispatcher": create_dispatcher(dispatcher_settings),

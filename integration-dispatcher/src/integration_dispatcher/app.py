@@ -43,7 +43,7 @@ from integration_dispatcher.background import (
 )
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
-from integration_dispatcher.doors import listening_to_slack, reading_mail, slack_door
+from integration_dispatcher.doors import listening_to_slack, mail_proofs, reading_mail, slack_door
 from integration_dispatcher.guarded_http import GuardedHttp, SystemLookup
 from integration_dispatcher.handlers import all_handlers
 from integration_dispatcher.handlers.base import Edges, Message
@@ -119,6 +119,10 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
         from integration_dispatcher.routes.slack import slack_router
 
         routers.append(slack_router())
+    if settings.verifies_mail:
+        from integration_dispatcher.routes.email import email_router
+
+        routers.append(email_router())
     app = create_service_app(ServiceName.INTEGRATION_DISPATCHER, health=health, routers=routers, lifespan=lifespan)
     app.state.operations = create_operations_app(health, lambda: refresh_gauges(app))
     return app
@@ -234,7 +238,10 @@ def build(
     sms = sms_callbacks(settings, database, processor, queues)
     door = slack_door(settings, inbox)
     settled = IntegrationConfigs(database, layers, Addresses(database, layers))
-    return Parts(database, queues, processor, accounts, settled, endpoint, box, refused, inbox, progress, sms, door)
+    proofs = mail_proofs(settings, database, inbox)
+    return Parts(
+        database, queues, processor, accounts, settled, endpoint, box, refused, inbox, progress, sms, door, proofs
+    )
 
 
 def manager_client(

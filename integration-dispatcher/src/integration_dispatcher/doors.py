@@ -8,8 +8,10 @@ from shared_models.database import Database
 
 from integration_dispatcher.inbound.inbox import DOOR_CONNECTIONS, Inbox
 from integration_dispatcher.settings import Settings
+from integration_dispatcher.vault import Vault
 
 if TYPE_CHECKING:
+    from integration_dispatcher.mail.proofs import MailProofs
     from integration_dispatcher.slack_door import SlackDoor
 
 
@@ -30,6 +32,17 @@ async def listening_to_slack(settings: Settings, door: "SlackDoor", inbox: Inbox
             yield
         finally:
             await door.stop()
+
+
+def mail_proofs(settings: Settings, database: Database, inbox: Inbox) -> "MailProofs | None":
+    """None: mails in doubt are only told that they are."""
+    if not settings.verifies_mail:
+        return None
+    # Imported here: as below.
+    from integration_dispatcher.mail.links import VerifyLinks
+    from integration_dispatcher.mail.proofs import MailProofs
+
+    return MailProofs(database, VerifyLinks(Vault(settings.keys), settings.email_links_url), inbox.wake)
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ class EmailSettings(BaseModel):
     email_trusted_authserv_id: str = Field(
         default="", description="the name by which your mail server signs its Authentication-Results"
     )
+    email_links_url: str = Field(default="", description="this service as browsers reach it, https://host")
     email_answers_per_hour: int = Field(default=5, ge=1, le=1000, description="of one sender; more is a loop")
 
     @property
@@ -44,6 +45,10 @@ class EmailSettings(BaseModel):
     @property
     def reads_mail(self) -> bool:
         return bool(self.imap_host)
+
+    @property
+    def verifies_mail(self) -> bool:
+        return self.reads_mail and bool(self.email_links_url)
 
     @model_validator(mode="after")
     def check_email(self) -> Self:
@@ -64,6 +69,8 @@ class EmailSettings(BaseModel):
         )
         if self.smtp_from and not _is_address(self.smtp_from):
             raise ValueError("SMTP_FROM is an address, as in it@example.com or IT Help <it@example.com>")
+        if self.email_links_url and not self.email_links_url.startswith(("https://", "http://")):
+            raise ValueError("EMAIL_LINKS_URL is an address, as in https://it.example.com")
         return self
 
     def check_encryption(self) -> None:
@@ -72,6 +79,8 @@ class EmailSettings(BaseModel):
             raise ValueError("SMTP_TLS is none, and SMTP_PASSWORD would travel in the clear")
         if self.reads_mail and self.imap_tls is Tls.NONE:
             raise ValueError("IMAP_TLS is none, and IMAP_PASSWORD would travel in the clear")
+        if self.email_links_url.startswith("http://"):
+            raise ValueError("EMAIL_LINKS_URL is not https, and links that prove a sender would travel in the clear")
 
     def _smtp_extras(self) -> dict[str, bool]:
         return {

@@ -212,7 +212,7 @@ class Wiring:
             "PUBLIC_URL": f"http://127.0.0.1:{self.ports.request_manager}",
             **(self._slack_app() if self.stand_ins.slack else {}),
             **(self._sms_account() if self.stand_ins.sms else {}),
-            **(mail_wiring.settings(self._mail_place()) if self.stand_ins.mail else {}),
+            **(self._mail_account() if self.stand_ins.mail else {}),
         }
         return self._python("integration-dispatcher", "integration_dispatcher", self.ports.integration_dispatcher, env)
 
@@ -248,6 +248,10 @@ class Wiring:
         """A mail server with everybody's mailboxes, in the browser."""
         env, arguments = mail_wiring.stand_in(self._mail_place(), self.state_dir / "mail")
         return self._python("mail stand-in", "local_stack.mail", self.ports.mail, env, *arguments)
+
+    def _mail_account(self) -> dict[str, str]:
+        links_url = self._neighbours()["INTEGRATION_DISPATCHER_URL"]
+        return {**mail_wiring.settings(self._mail_place()), "EMAIL_LINKS_URL": links_url}
 
     def _mail_place(self) -> MailPlace:
         return MailPlace(self.ports.mail_smtp, self.ports.mail_imap, self.secrets.mail_password)

@@ -67,6 +67,7 @@ def test_half_a_setting_stops_the_start_and_names_what_is_missing(
         ({"SMTP_PASSWORD": "hush-hush"}, "SMTP_USERNAME"),
         ({"SMTP_DKIM_KEY": "hush-hush", "SMTP_DKIM_DOMAIN": "example.com"}, "SMTP_DKIM_SELECTOR"),
         ({"SMTP_FROM": "nobody"}, "SMTP_FROM"),
+        ({"EMAIL_LINKS_URL": "it.example.com"}, "EMAIL_LINKS_URL"),
         ({"SMTP_FROM": "it@example.com\r\nBcc: x@example.com"}, "SMTP_FROM"),
     ],
 )
@@ -78,9 +79,14 @@ def test_what_belongs_together_comes_together(
 
 
 @pytest.mark.parametrize(
-    "given", [{"SMTP_USERNAME": "it", "SMTP_PASSWORD": "x", "SMTP_TLS": "none"}, {**BOX, "IMAP_TLS": "none"}]
+    "given",
+    [
+        {"SMTP_USERNAME": "it", "SMTP_PASSWORD": "x", "SMTP_TLS": "none"},
+        {**BOX, "IMAP_TLS": "none"},
+        {"EMAIL_LINKS_URL": "http://it.example.com"},
+    ],
 )
-def test_no_password_travels_in_the_clear_but_on_ones_own_machine(
+def test_no_secret_travels_in_the_clear_but_on_ones_own_machine(
     monkeypatch: pytest.MonkeyPatch, given: dict[str, str]
 ) -> None:
     assert read(monkeypatch, OUT | given).sends_mail

@@ -20,20 +20,30 @@ from integration_dispatcher.mail.answers import MAIL_NOTE, notice_letter
 from integration_dispatcher.mail.bounces import Bounce
 from integration_dispatcher.mail.ids import session_of
 from integration_dispatcher.mail.letter import Envelope, Unsendable
+from integration_dispatcher.mail.links import VerifyLinks
 from integration_dispatcher.mail.post_office import PostOffice
 from integration_dispatcher.mail.received import Received
 from integration_dispatcher.store import bounces, configs, mailboxes
+from integration_dispatcher.store.held_mails import VALID_FOR_HOURS
 from integration_dispatcher.store.inbound import Ended, InboundEvent
+from integration_dispatcher.vault import Vault
 
 NO_SESSION = frozenset({404, 409})
 AGAIN_AFTER_S = 60.0
 UNSUBSCRIBE = "unsubscribe"
 UNSUBSCRIBED = "You unsubscribed by mail."
 
-IN_DOUBT = (
+DOUBT = (
     "A mail with this address as its sender asked for something here, and your mail server did not confirm that it came "
-    "from you. So nothing was done. If it was you, please ask on the web or in Slack instead{link}, or tell your mail "
-    "administrator that our mail server could not verify your domain (DMARC)."
+    "from you. So nothing was done."
+)
+IN_DOUBT = (
+    f"{DOUBT} If it was you, please ask on the web or in Slack instead{{link}}, or tell your mail administrator that our "
+    "mail server could not verify your domain (DMARC)."
+)
+TO_VERIFY = (
+    f"{DOUBT}\n\nIf it was you, open this page, read what the mail says, and confirm it there; then I go on with it:\n\n"
+    f"<{{url}}>\n\nThe page is there for {VALID_FOR_HOURS} hours and works once. If it was not you, there is nothing to do."
 )
 UNKNOWN = "Your address is not known here. Please sign in once on the web{link}; after that you can ask by mail."
 EMPTY = "Your mail held no words that I could read. Please write your question as text."
@@ -51,6 +61,7 @@ class EmailProcessor:
         self._edges = edges
         self._office = office
         url = edges.settings.public_url
+        self._verify = VerifyLinks(Vault(edges.settings.keys), edges.settings.email_links_url)
         self._link = f" ({url})" if url else ""
         self._per_hour = edges.settings.email_answers_per_hour
 
@@ -95,14 +106,18 @@ class EmailProcessor:
         return Ended("ignored", "a delivery came back" if is_ours else "a report on no delivery of ours")
 
     async def _in_doubt(self, event: InboundEvent, mail: Received) -> Ended:
-        """No tools, no model, no session: one plain answer an hour to whoever owns the address."""
+        """No tools, no model, no session: one answer an hour to whoever owns the address, who may confirm this mail."""
         if not mail.sender:
             return Ended("ignored", f"unverified: {mail.doubt}")
-        left = await mailboxes.count_answer(self._edges.database, f"unverified:{mail.sender}", event.dedupe_key, 1)
+        sender, counted_as = f"unverified:{mail.sender}", f"{event.dedupe_key}:unverified"
+        left = await mailboxes.count_answer(self._edges.database, sender, counted_as, 1)
         if left < 0:
             return Ended("ignored", f"unverified, and told so before: {mail.doubt}")
         log.info("mail_unverified", cause=mail.doubt)
-        return await self._reply(event, mail, IN_DOUBT.format(link=self._link))
+        if not self._verify.are_on:
+            return await self._reply(event, mail, IN_DOUBT.format(link=self._link))
+        text = TO_VERIFY.format(url=self._verify.url(event.id))
+        return await self._send(mail, text, f"verify.{event.id.hex}") or Ended("held", mail.doubt)
 
     async def _count(self, event: InboundEvent, mail: Received) -> int:
         """Raises GiveUp: two machines that answer each other stop here; an operator finds the mail among the dead letters."""
@@ -142,19 +157,22 @@ class EmailProcessor:
         return await forward(self._edges.manager, alone, f"{event.dedupe_key}:thread")
 
     async def _reply(self, event: InboundEvent, mail: Received, text: str, person: UserView | None = None) -> Ended:
-        """A plain mail of ours, the same one on every try."""
+        refused = await self._send(mail, text, f"answer.{event.id.hex}")
+        return refused or Ended("answered", user_id=person.user_id if person is not None else None)
+
+    async def _send(self, mail: Received, text: str, name: str) -> Ended | None:
+        """A plain mail of ours, of the same `name` on every try. Returns the end if it is refused. Raises RetryLater."""
         letter = notice_letter(f"Re: {mail.subject}" if mail.subject else "Your mail", text)
         references = [*mail.references, *([mail.message_id] if mail.message_id else [])]
         letter = letter.model_copy(update={"in_reply_to": mail.message_id, "references": references})
-        name = f"<answer.{event.id.hex}@{self._office.domain}>"
-        envelope = Envelope(self._office.sender, mail.sender, name, datetime.now(UTC))
+        envelope = Envelope(self._office.sender, mail.sender, f"<{name}@{self._office.domain}>", datetime.now(UTC))
         try:
             await self._office.send(letter, envelope)
         except (DeliveryDelayed, IntegrationPaused) as exc:
             raise RetryLater(exc.reason, after_s=AGAIN_AFTER_S) from exc
         except (DeliveryRejected, Unsendable) as exc:
             return Ended("ignored", f"the answer was refused: {safe_words(str(exc))}")
-        return Ended("answered", user_id=person.user_id if person is not None else None)
+        return None
 
 
 def email_processor(edges: InboundEdges) -> EmailProcessor:

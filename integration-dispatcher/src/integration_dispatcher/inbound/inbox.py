@@ -115,5 +115,9 @@ class Inbox:
     async def sweep(self) -> None:
         """Queue the notices of what has died, also of what died with its process."""
         if await store.give_up(self._database):
-            self.queue.wake()
-            self._notifier.notify(INBOUND)
+            self.wake()
+
+    def wake(self) -> None:
+        """Something was queued by a statement of its own."""
+        self.queue.wake()
+        self._notifier.notify(INBOUND)

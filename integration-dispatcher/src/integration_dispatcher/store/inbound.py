@@ -95,7 +95,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class InboundEvent:
-    """A stored one. `state`: received, forwarded, answered, ignored, failed."""
+    """A stored one. `state`: received, forwarded, answered, ignored, held (a mail that its sender is to confirm), failed."""
 
     id: UUID
     provider: str
@@ -110,7 +110,7 @@ class InboundEvent:
 
 @dataclass(frozen=True)
 class Ended:
-    """What came of an event: forwarded (then `request_id` is set), answered on the spot, or ignored for a `reason`."""
+    """What came of an event: forwarded (then `request_id` is set), answered on the spot, ignored or held for a `reason`."""
 
     state: str
     reason: str = ""

@@ -7,7 +7,10 @@ from shared_models.enums import ServiceName
 from shared_models.retention import BATCH, FIRST_ID, OLDER, Removal, of_every_service
 from shared_models.settings import ServiceSettings
 
+from integration_dispatcher.store.held_mails import VALID_FOR_HOURS
 from integration_dispatcher.store.names import OPEN
+
+HELD_DAYS = VALID_FOR_HOURS // 24
 
 DELIVERIES = f"""
 with old as (
@@ -86,6 +89,19 @@ with old as (
 select count(*) from emptied
 """
 
+# Nobody confirms it any more, and then it is none of our business.
+HELD_MAILS = f"""
+with old as (
+  select id from inbound_events where purged_at is null and received_at < {OLDER} and state = 'held'
+  order by received_at limit {BATCH} for update skip locked
+), dropped as (
+  update inbound_events e set state = 'ignored', reason = 'unverified: nobody confirmed it', payload = '{{}}'
+  from old where e.id = old.id
+  returning 1
+)
+select count(*) from dropped
+"""
+
 INBOUND_EVENTS = f"""
 with old as (
   select id from inbound_events where purged_at is not null and received_at < {OLDER}
@@ -113,6 +129,7 @@ def removals(settings: ServiceSettings) -> list[Removal]:
     return [
         Removal("deliveries", DELIVERIES, settings.content_retention_days),
         Removal("test_messages", TEST_MESSAGES, settings.content_retention_days),
+        Removal("held_mails", HELD_MAILS, HELD_DAYS),
         Removal("inbound_content", INBOUND_CONTENT, settings.content_retention_days),
         Removal("send_windows", SEND_WINDOWS, settings.content_retention_days),
         Removal("mail_answers", MAIL_ANSWERS, settings.content_retention_days),

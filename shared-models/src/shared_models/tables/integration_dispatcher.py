@@ -218,7 +218,8 @@ class InboundEvent(Base):
     """One thing that a provider has brought. Written by integration-dispatcher, before the provider is told that it was taken.
 
     `provider` names its processor, `dedupe_key` (made of the provider's ids) makes repetitions one row, `conversation` is
-    what it belongs to there. `state`: received, then forwarded, answered, ignored or failed; `reason`: why, for the last two.
+    what it belongs to there. `state`: received, then forwarded, answered, ignored, held (a mail that its sender is to confirm) or
+    failed; `reason`: why, for the last three.
     `note`: what the person is still to be told of it elsewhere (failed, disabled); null: nothing.
     `purged_at`: its content was removed; the row still stops a repetition."""
 
