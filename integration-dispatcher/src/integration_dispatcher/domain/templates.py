@@ -41,7 +41,7 @@ NOTES = {
     "failed": "An answer for you could not be delivered.",
     "disabled": "One of your integrations was switched off. Set it again to switch it on.",
 }
-READ_IT = "You can still read the answer: `ssa requests show {request_id}`"
+READ_IT = "You can still read the answer: `ssa requests get {request_id}`"
 
 
 def note_of(answer: AgentResponse, note: str, failures: Sequence[tuple[str, str]]) -> AgentResponse:
