@@ -48,6 +48,16 @@ async def test_a_new_phone_is_used_after_its_owner_has_read_the_code_on_it(world
     assert world.texts()[1:] == ["On Monday."]
 
 
+@pytest.mark.parametrize("phone", [4155550100, "415-555-0100"])
+async def test_a_number_without_its_country_code_is_refused_with_what_is_missing(
+    world: SmsWorld, phone: int | str
+) -> None:
+    body = {"config": {"phone": phone}}
+    reply = await world.dispatcher.call("PUT", "/api/v1/users/{me}/integrations/sms", new_id(), json=body)
+    assert reply.status_code == 422, reply.text
+    assert "country code" in reply.text
+
+
 async def test_a_long_answer_is_one_message_with_a_link(world: SmsWorld) -> None:
     await world.use_phone(user := new_id())
     answer = ended(user, wish("sms"), content="many words " * 500)

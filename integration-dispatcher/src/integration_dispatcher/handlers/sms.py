@@ -34,7 +34,7 @@ class SmsConfig(IntegrationConfig):
 class SmsChange(BaseModel):
     """What a person may send as `config`."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, coerce_numbers_to_str=True)
 
     phone: str
 
