@@ -205,6 +205,7 @@ def _effective_view(each: Effective) -> EffectiveIntegrationView:
         is_verified=each.is_verified,
         is_used=not each.refusal,
         reason=each.refusal,
+        disabled_reason=each.disabled_reason,
         priority=each.priority,
         retry_count=each.retry_count,
         retry_delay_seconds=each.retry_delay_s,

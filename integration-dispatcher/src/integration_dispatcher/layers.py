@@ -1,6 +1,7 @@
 """What holds for a person and an integration: the handler's values, the environment, the administrator's row, the person's."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from uuid import UUID
 
 from shared_models.enums import IntegrationType
@@ -25,7 +26,7 @@ class Layers:
 
     def effective(self, integration: IntegrationType, stored: Stored) -> Effective:
         user = stored.user
-        return effective(
+        found = effective(
             integration,
             self.base[integration],
             administrator=stored.administrator,
@@ -34,6 +35,7 @@ class Layers:
             is_set_up=self.handlers[integration].is_set_up(user.config if user else {}),
             is_verified=user.is_verified if user else True,
         )
+        return replace(found, disabled_reason=user.disabled_reason if user else "")
 
     def all_effective(self, stored: Mapping[str, Stored]) -> list[Effective]:
         return [self.effective(each, stored.get(each, NOTHING)) for each in self.handlers]

@@ -72,7 +72,8 @@ class IntegrationDefaultView(Message):
 
 class EffectiveIntegrationView(Message):
     """What holds for one person. `is_set_up`: it is known where to deliver; `is_verified`: the person has proven that the
-    address is theirs; `is_used`: answers may go there; `reason`: why not."""
+    address is theirs; `is_used`: answers may go there; `reason`: why not; `disabled_reason`: why it was switched off for them,
+    empty when they did it themselves."""
 
     integration: IntegrationType
     enabled: bool
@@ -80,6 +81,7 @@ class EffectiveIntegrationView(Message):
     is_verified: bool
     is_used: bool
     reason: str = ""
+    disabled_reason: str = ""
     priority: int
     retry_count: int
     retry_delay_seconds: float

@@ -30,7 +30,7 @@ async def test_a_final_failure_is_told_once_without_the_answer(
     [note] = await dispatcher.inbox(user)
     assert "An answer for you could not be delivered." in note
     assert "- webhook: The receiver answered 500." in note
-    assert str(answer.request_id) in note
+    assert f"`ssa requests get {answer.request_id}`" in note
     assert SECRET not in note
     assert [(each.integration.value, each.status.value) for each in dispatcher.sink.reports] == [("webhook", "failed")]
     [delivery] = await dispatcher.deliveries(user)
@@ -66,6 +66,10 @@ async def test_an_integration_that_was_switched_off_is_told_though_the_answer_ar
     assert answer == "by the next one"
     assert "switched off" in note
     assert "410" in note
+    outcomes = (await dispatcher.get("/api/v1/users/{me}/integration-defaults", user))["items"]
+    [outcome] = [each for each in outcomes if each["integration"] == "webhook"]
+    assert (outcome["is_used"], "410" in outcome["disabled_reason"]) == (False, True)
+    assert outcome["reason"] == outcome["disabled_reason"]
     receiver.failures = deque([410])
     await dispatcher.plan(ended(user, wish("webhook")))
     await dispatcher.idle()

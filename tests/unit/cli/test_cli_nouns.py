@@ -212,13 +212,15 @@ def test_operators_list_the_deliveries_of_a_person(api: FakeRequestManager) -> N
 def test_integrations_are_listed_for_me_and_for_everybody(api: FakeRequestManager) -> None:
     off = {**EFFECTIVE_WEBHOOK, "integration": "email", "enabled": False}
     unset = {**EFFECTIVE_WEBHOOK, "integration": "slack", "is_set_up": False}
-    api.on("GET", EFFECTIVE, reply({"items": [EFFECTIVE_WEBHOOK, off, unset]}))
+    gone = {**off, "integration": "sms", "disabled_reason": "It is gone."}
+    api.on("GET", EFFECTIVE, reply({"items": [EFFECTIVE_WEBHOOK, off, unset, gone]}))
     api.on("GET", "/api/v1/integration-defaults", reply({"items": [EFFECTIVE_WEBHOOK]}))
     shown, _ = both(api, "integrations", "list")
     assert [line.split("\t")[:2] for line in shown.splitlines()] == [
         ["webhook", "on"],
         ["email", "off"],
         ["slack", "on, not set up"],
+        ["sms", "off (It is gone.)"],
     ]
     assert both(api, "integrations", "list", "--everybody")[0].startswith("webhook\ton\t3")
 

@@ -39,7 +39,8 @@ class Layer:
 @dataclass(frozen=True)
 class Effective:
     """What holds for one person and integration. `is_set_up`: it knows where to deliver; `is_verified`: the person has proven
-    that the address is theirs. `source`: the uppermost layer."""
+    that the address is theirs. `source`: the uppermost layer. `disabled_reason`: why we have switched it off; empty when
+    the person or an administrator did."""
 
     integration: IntegrationType
     enabled: bool
@@ -50,12 +51,13 @@ class Effective:
     is_verified: bool = True
     source: Source = "environment"
     is_stopped: bool = False
+    disabled_reason: str = ""
 
     @property
     def refusal(self) -> str:
         """Why nothing can be delivered to the person's own address, in words for them; empty if it can."""
         if not self.enabled:
-            return SWITCHED_OFF
+            return self.disabled_reason or SWITCHED_OFF
         if not self.is_set_up:
             return NOT_SET_UP
         if not self.is_verified:
