@@ -21,7 +21,7 @@ def farewell(wiring: Wiring, access: Access, *, ready_s: float) -> str:
         "integration-dispatcher": f"http://127.0.0.1:{wiring.ports.integration_dispatcher}",
         "model": f"{wiring.model.model} at {wiring.model.url}",
         "messages": _way(wiring),
-        **{each.name: f"{each.url} (open it in a browser)" for each in wiring.integrations()},
+        **{name: f"{url} (open it in a browser)" for name, url in _pages(wiring).items()},
         "ServiceNow stand-in": f"http://127.0.0.1:{wiring.ports.servicenow}",
         "logs": str(wiring.state_dir / "logs"),
         "token": f"{access.token} ({employee().name}; an operator's is in {wiring.state_dir / 'env'})",
@@ -29,6 +29,13 @@ def farewell(wiring: Wiring, access: Access, *, ready_s: float) -> str:
     lines = [f"Ready after {ready_s:.1f} s. Ctrl-C ends everything.", ""]
     lines += [f"  {name:<23}{place}" for name, place in places.items()]
     return "\n".join([*lines, "", "Try it:", "", f"  {curl}", ""])
+
+
+def _pages(wiring: Wiring) -> dict[str, str]:
+    """What people open to see the other sides of the integrations, by name."""
+    pages = {each.name: each.url for each in wiring.integrations()}
+    inbox = {"webhook inbox": f"{wiring.phones().url}/webhooks/"} if wiring.stand_ins.webhook_inbox else {}
+    return pages | inbox
 
 
 def _way(wiring: Wiring) -> str:

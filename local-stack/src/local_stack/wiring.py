@@ -238,7 +238,7 @@ class Wiring:
         """Phones that get SMS, and receivers of webhooks, in the browser."""
         env = sms_wiring.stand_in(self.secrets.sms_auth_token, self._neighbours()["INTEGRATION_DISPATCHER_URL"])
         folder = str(self.state_dir / "phones")
-        return self._python("phones, webhook inbox", "local_stack.sms", self.ports.phones, env, "--state-dir", folder)
+        return self._python("phones", "local_stack.sms", self.ports.phones, env, "--state-dir", folder)
 
     def _sms_account(self) -> dict[str, str]:
         here, dispatcher = f"http://127.0.0.1:{self.ports.phones}", self._neighbours()["INTEGRATION_DISPATCHER_URL"]

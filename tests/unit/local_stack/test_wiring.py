@@ -161,7 +161,9 @@ def test_the_sms_stand_in_and_the_dispatcher_know_each_other(tmp_path: Path) -> 
     assert dispatcher.env["SMS_CALLBACK_URL"] == dispatcher.url
     assert phones.env["SMS_STANDIN_INBOUND_URL"] == f"{dispatcher.url}/sms/inbound"
     assert phones.env["SMS_STANDIN_AUTH_TOKEN"] == dispatcher.env["SMS_AUTH_TOKEN"]
-    assert f"{phones.url} (open it in a browser)" in farewell(both, ACCESS, ready_s=1)
+    shown = farewell(both, ACCESS, ready_s=1)
+    assert f"{phones.url} (open it in a browser)" in shown
+    assert f"{phones.url}/webhooks/ (open it in a browser)" in shown
 
 
 def test_with_a_real_sms_account_the_webhook_inbox_alone_is_left(tmp_path: Path) -> None:
