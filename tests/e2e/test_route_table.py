@@ -126,6 +126,8 @@ INTEGRATION_DISPATCHER = (
         "POST /slack/interactive": Row("provider", VERIFIED),
         "GET /email/verify/{token}": Row("nobody"),
         "POST /email/verify/{token}": Row("nobody"),
+        "GET /email/unsubscribe/{token}": Row("nobody"),
+        "POST /email/unsubscribe/{token}": Row("nobody"),
         "POST /events": Row("service broker", {}),
         "GET /api/v1/deliveries/{delivery_id}": WATCHED,
         "GET /api/v1/deliveries/{delivery_id}/attempts": WATCHED,

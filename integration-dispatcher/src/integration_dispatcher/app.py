@@ -43,7 +43,7 @@ from integration_dispatcher.background import (
 )
 from integration_dispatcher.configs import IntegrationConfigs
 from integration_dispatcher.dead_letters import DispatcherBox
-from integration_dispatcher.doors import listening_to_slack, mail_proofs, reading_mail, slack_door
+from integration_dispatcher.doors import listening_to_slack, mail_doors, reading_mail, slack_door
 from integration_dispatcher.guarded_http import GuardedHttp, SystemLookup
 from integration_dispatcher.handlers import all_handlers
 from integration_dispatcher.handlers.base import Edges, Message
@@ -119,7 +119,7 @@ def create_app(settings: Settings, http: httpx.AsyncClient | None = None) -> Fas
         from integration_dispatcher.routes.slack import slack_router
 
         routers.append(slack_router())
-    if settings.verifies_mail:
+    if settings.has_mail_links:
         from integration_dispatcher.routes.email import email_router
 
         routers.append(email_router())
@@ -238,9 +238,9 @@ def build(
     sms = sms_callbacks(settings, database, processor, queues)
     door = slack_door(settings, inbox)
     settled = IntegrationConfigs(database, layers, Addresses(database, layers))
-    proofs = mail_proofs(settings, database, inbox)
+    pages = mail_doors(settings, database, inbox)
     return Parts(
-        database, queues, processor, accounts, settled, endpoint, box, refused, inbox, progress, sms, door, proofs
+        database, queues, processor, accounts, settled, endpoint, box, refused, inbox, progress, sms, door, pages
     )
 
 

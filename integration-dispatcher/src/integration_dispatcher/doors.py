@@ -11,7 +11,7 @@ from integration_dispatcher.settings import Settings
 from integration_dispatcher.vault import Vault
 
 if TYPE_CHECKING:
-    from integration_dispatcher.mail.proofs import MailProofs
+    from integration_dispatcher.mail.doors import MailDoors
     from integration_dispatcher.slack_door import SlackDoor
 
 
@@ -34,15 +34,19 @@ async def listening_to_slack(settings: Settings, door: "SlackDoor", inbox: Inbox
             await door.stop()
 
 
-def mail_proofs(settings: Settings, database: Database, inbox: Inbox) -> "MailProofs | None":
-    """None: mails in doubt are only told that they are."""
-    if not settings.verifies_mail:
+def mail_doors(settings: Settings, database: Database, inbox: Inbox) -> "MailDoors | None":
+    """None: our mails hold no links."""
+    if not settings.has_mail_links:
         return None
     # Imported here: as below.
-    from integration_dispatcher.mail.links import VerifyLinks
+    from integration_dispatcher.mail.doors import MailDoors
+    from integration_dispatcher.mail.links import UnsubscribeLinks, VerifyLinks
     from integration_dispatcher.mail.proofs import MailProofs
+    from integration_dispatcher.mail.unsubscribing import Unsubscribing
 
-    return MailProofs(database, VerifyLinks(Vault(settings.keys), settings.email_links_url), inbox.wake)
+    vault, url = Vault(settings.keys), settings.email_links_url
+    proofs = MailProofs(database, VerifyLinks(vault, url), inbox.wake)
+    return MailDoors(proofs, Unsubscribing(database, UnsubscribeLinks(vault, url)))
 
 
 @asynccontextmanager

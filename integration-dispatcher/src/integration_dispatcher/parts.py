@@ -17,7 +17,7 @@ from integration_dispatcher.progress import Progress
 from integration_dispatcher.sms_callbacks import SmsCallbacks
 
 if TYPE_CHECKING:
-    from integration_dispatcher.mail.proofs import MailProofs
+    from integration_dispatcher.mail.doors import MailDoors
     from integration_dispatcher.slack_door import SlackDoor
 
 
@@ -35,7 +35,7 @@ class Parts:
     progress: Progress
     sms: SmsCallbacks | None
     slack: "SlackDoor | None"
-    mail_proofs: "MailProofs | None"
+    mail_doors: "MailDoors | None"
 
 
 async def parts_of(request: Request) -> Parts:

@@ -47,8 +47,8 @@ class EmailSettings(BaseModel):
         return bool(self.imap_host)
 
     @property
-    def verifies_mail(self) -> bool:
-        return self.reads_mail and bool(self.email_links_url)
+    def has_mail_links(self) -> bool:
+        return self.sends_mail and bool(self.email_links_url)
 
     @model_validator(mode="after")
     def check_email(self) -> Self:

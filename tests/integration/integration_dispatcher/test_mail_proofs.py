@@ -162,11 +162,11 @@ async def test_without_an_address_for_links_there_is_a_plain_answer(database_url
 
 @pytest.mark.parametrize("token", ["", "0" * 96, "0" * 95, "g" * 96, "٠" * 96])
 def test_only_our_own_tokens_stand_for_a_mail(token: str) -> None:
-    assert VerifyLinks(Vault([b"k" * 32]), LINKS_URL).event_of(token) is None
+    assert VerifyLinks(Vault([b"k" * 32]), LINKS_URL).subject_of(token) is None
 
 
 def test_links_outlive_a_change_of_the_key() -> None:
     event_id = new_id()
     token = VerifyLinks(Vault([b"k" * 32]), LINKS_URL).url(event_id).rpartition("/")[2]
-    assert VerifyLinks(Vault([b"n" * 32, b"k" * 32]), LINKS_URL).event_of(token) == event_id
-    assert VerifyLinks(Vault([b"n" * 32]), LINKS_URL).event_of(token) is None
+    assert VerifyLinks(Vault([b"n" * 32, b"k" * 32]), LINKS_URL).subject_of(token) == event_id
+    assert VerifyLinks(Vault([b"n" * 32]), LINKS_URL).subject_of(token) is None

@@ -21,7 +21,9 @@ from integration_dispatcher.handlers.base import (
 from integration_dispatcher.mail.answers import answer_letter, is_in_thread, notice_letter
 from integration_dispatcher.mail.ids import message_id
 from integration_dispatcher.mail.letter import Envelope, Letter, Unsendable, check_address
+from integration_dispatcher.mail.links import UnsubscribeLinks
 from integration_dispatcher.mail.post_office import PostOffice
+from integration_dispatcher.vault import Vault
 
 
 class EmailConfig(IntegrationConfig):
@@ -35,8 +37,9 @@ class EmailIntegrationHandler:
     defaults = Defaults(enabled=True, priority=2, retry_count=10, retry_delay_s=60)
     schedule = Schedule(growth=3, cap_s=4 * 3600, expires_after_s=24 * 3600)
 
-    def __init__(self, office: PostOffice, *, public_url: str) -> None:
+    def __init__(self, office: PostOffice, links: UnsubscribeLinks, *, public_url: str) -> None:
         self._office = office
+        self._links = links
         self._public_url = public_url.rstrip("/")
 
     def is_set_up(self, config: Metadata) -> bool:
@@ -69,7 +72,8 @@ class EmailIntegrationHandler:
     async def deliver(self, message: Message, config: IntegrationConfig) -> Delivered:
         letter = Letter.model_validate_json(message.body)
         name = message_id(message.id, UUID(letter.session_id), self._office.domain)
-        envelope = Envelope(self._office.sender, message.target, name, message.sent_at)
+        stop = self._ways_to_stop(message.user_id) if not letter.in_reply_to else ()
+        envelope = Envelope(self._office.sender, message.target, name, message.sent_at, unsubscribe=stop)
         return await self._send(letter, envelope)
 
     async def notify(self, notice: Notice, config: IntegrationConfig) -> bool:
@@ -88,6 +92,10 @@ class EmailIntegrationHandler:
     async def probe(self) -> None:
         await self._office.server.probe()
 
+    def _ways_to_stop(self, user_id: UUID) -> tuple[str, ...]:
+        """For what a person has not asked by mail: answers to their own mails come in any case."""
+        return (self._links.url(user_id), *self._office.unsubscribe) if self._links.are_on else ()
+
     async def _send(self, letter: Letter, envelope: Envelope) -> Delivered:
         try:
             return await self._office.send(letter, envelope)
@@ -96,7 +104,9 @@ class EmailIntegrationHandler:
 
 
 def email_handler(edges: Edges) -> EmailIntegrationHandler:
-    return EmailIntegrationHandler(PostOffice.of(edges.settings), public_url=edges.settings.public_url)
+    settings = edges.settings
+    links = UnsubscribeLinks(Vault(settings.keys), settings.email_links_url)
+    return EmailIntegrationHandler(PostOffice.of(settings), links, public_url=settings.public_url)
 
 
 def parse_id(text: str) -> str:

@@ -23,7 +23,8 @@ from integration_dispatcher.mail.letter import Envelope, Unsendable
 from integration_dispatcher.mail.links import VerifyLinks
 from integration_dispatcher.mail.post_office import PostOffice
 from integration_dispatcher.mail.received import Received
-from integration_dispatcher.store import bounces, configs, mailboxes
+from integration_dispatcher.mail.unsubscribing import stop_mails
+from integration_dispatcher.store import bounces, mailboxes
 from integration_dispatcher.store.held_mails import VALID_FOR_HOURS
 from integration_dispatcher.store.inbound import Ended, InboundEvent
 from integration_dispatcher.vault import Vault
@@ -31,7 +32,6 @@ from integration_dispatcher.vault import Vault
 NO_SESSION = frozenset({404, 409})
 AGAIN_AFTER_S = 60.0
 UNSUBSCRIBE = "unsubscribe"
-UNSUBSCRIBED = "You unsubscribed by mail."
 
 DOUBT = (
     "A mail with this address as its sender asked for something here, and your mail server did not confirm that it came "
@@ -80,7 +80,7 @@ class EmailProcessor:
         if person is None:
             return await self._reply(event, mail, UNKNOWN.format(link=self._link))
         if mail.subject.strip().lower() == UNSUBSCRIBE:
-            await configs.switch_off(self._edges.database, person.user_id, IntegrationType.EMAIL, UNSUBSCRIBED)
+            await stop_mails(self._edges.database, person.user_id)
             return await self._reply(event, mail, STOPPED, person)
         content = _content(mail)
         if not content:

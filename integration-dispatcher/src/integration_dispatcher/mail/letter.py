@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 MAX_SUBJECT_LENGTH = 200
 MAX_REFERENCES = 50
 SIGNED = [b"From", b"To", b"Subject", b"Date", b"Message-ID", b"Auto-Submitted"]
+SIGNED += [b"List-Unsubscribe", b"List-Unsubscribe-Post"]  # RFC 8058 section 4
 
 _UNPRINTABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+"

@@ -1,8 +1,9 @@
-"""Links that prove who has written one mail. Pure.
+"""Links in our mails that are a proof by themselves: of who has written one mail, of who may stop our mails. Pure.
 
-A link is made of the mail's row and our key, so that every try sends the same one and no table holds it."""
+A link is made of an id and our key, so that every try sends the same one and no table holds it."""
 
 import re
+from typing import ClassVar
 from uuid import UUID
 
 from integration_dispatcher.vault import Vault
@@ -10,8 +11,10 @@ from integration_dispatcher.vault import Vault
 _TOKEN = re.compile(r"([0-9a-f]{32})([0-9a-f]{64})", re.ASCII)
 
 
-class VerifyLinks:
+class _Links:
     """`base_url`: this service as browsers reach it; empty: there are no links."""
+
+    action: ClassVar[str]
 
     def __init__(self, vault: Vault, base_url: str) -> None:
         self._vault = vault
@@ -21,17 +24,28 @@ class VerifyLinks:
     def are_on(self) -> bool:
         return bool(self._base_url)
 
-    def url(self, event_id: UUID) -> str:
-        return f"{self._base_url}/email/verify/{event_id.hex}{self._vault.digest(_purpose(event_id))}"
+    def url(self, subject: UUID) -> str:
+        return f"{self._base_url}/email/{self.action}/{subject.hex}{self._vault.digest(self._purpose(subject))}"
 
-    def event_of(self, token: str) -> UUID | None:
-        """The mail that a token stands for; None for a token that we have not made."""
+    def subject_of(self, token: str) -> UUID | None:
+        """The id that a token stands for; None for a token that we have not made for this action."""
         found = _TOKEN.fullmatch(token)
         if found is None:
             return None
-        event_id = UUID(found[1])
-        return event_id if self._vault.is_digest(_purpose(event_id), found[2]) else None
+        subject = UUID(found[1])
+        return subject if self._vault.is_digest(self._purpose(subject), found[2]) else None
+
+    def _purpose(self, subject: UUID) -> str:
+        return f"{self.action} mail {subject}"
 
 
-def _purpose(event_id: UUID) -> str:
-    return f"verify mail {event_id}"
+class VerifyLinks(_Links):
+    """Each for a mail in doubt: the id of its inbound event."""
+
+    action = "verify"
+
+
+class UnsubscribeLinks(_Links):
+    """Each for a person: their user id. They do not expire, as mails lie in mailboxes for years (RFC 8058)."""
+
+    action = "unsubscribe"

@@ -23,13 +23,13 @@ class MailProofs:
 
     async def waiting(self, token: str) -> Received | None:
         """The mail that the link is for; None if the link is forged, has been used, or is too old. Changes nothing."""
-        event_id = self.links.event_of(token)
+        event_id = self.links.subject_of(token)
         payload = await held_mails.read(self.database, event_id) if event_id is not None else None
         return Received.model_validate(payload) if payload is not None else None
 
     async def confirm(self, token: str) -> bool:
         """The mail goes on as one whose sender was proven. False as `waiting`: also the second of two who confirm at once."""
-        event_id = self.links.event_of(token)
+        event_id = self.links.subject_of(token)
         if event_id is None or not await held_mails.release(self.database, event_id):
             return False
         log.info("mail_confirmed", inbound_id=str(event_id))

@@ -1,13 +1,13 @@
-"""The page behind the link of a mail in doubt. There only when mail comes in and EMAIL_LINKS_URL is set.
+"""The pages behind the links in our mails. There only when mail goes out and EMAIL_LINKS_URL is set.
 
-Opening it does nothing, as scanners of links do that too; its button does."""
+Opening one does nothing, as scanners of links do that too; its button does."""
 
 from html import escape
 
 from fastapi import APIRouter, Response
 from shared_models.errors import NotFound
 
-from integration_dispatcher.mail.proofs import MailProofs
+from integration_dispatcher.mail.doors import MailDoors
 from integration_dispatcher.mail.received import Received
 from integration_dispatcher.parts import Parts
 from integration_dispatcher.routes.dependencies import PartsDep, callers
@@ -24,6 +24,13 @@ NOT_VALID = (
     "<h1>This link is not valid</h1><p>It has been used, or it is older than a day. Please send your mail again.</p>"
 )
 
+STOP = '<h1>Get no more mail?</h1><form method="post"><button>Yes, send me no more mail</button></form>'
+STOPPED = (
+    "<h1>Done</h1><p>You get no more mail, but for answers to what you ask by mail. "
+    "You can switch e-mail on again in your settings.</p>"
+)
+NO_LINK = "<h1>This link is not valid</h1><p>Please open it as it stands in the mail.</p>"
+
 
 def email_router() -> APIRouter:
     router = APIRouter(prefix="/email", tags=["email"])
@@ -31,21 +38,32 @@ def email_router() -> APIRouter:
     @router.get("/verify/{token}", response_class=Response, openapi_extra=callers("nobody"))
     async def show(token: str, parts: PartsDep) -> Response:
         """What the mail says, and a button. 410: the link is forged, used or too old."""
-        mail = await _proofs(parts).waiting(token)
+        mail = await _doors(parts).proofs.waiting(token)
         return _page(_question(mail)) if mail is not None else _page(NOT_VALID, GONE)
 
     @router.post("/verify/{token}", response_class=Response, openapi_extra=callers("nobody"))
     async def confirm(token: str, parts: PartsDep) -> Response:
         """The mail is its sender's: it goes on. 410 as above."""
-        return _page(DONE) if await _proofs(parts).confirm(token) else _page(NOT_VALID, GONE)
+        return _page(DONE) if await _doors(parts).proofs.confirm(token) else _page(NOT_VALID, GONE)
+
+    @router.get("/unsubscribe/{token}", response_class=Response, openapi_extra=callers("nobody"))
+    async def ask_to_stop(token: str, parts: PartsDep) -> Response:
+        """A button. 410: the link is forged."""
+        is_valid = _doors(parts).unsubscribing.is_valid(token)
+        return _page(STOP) if is_valid else _page(NO_LINK, GONE)
+
+    @router.post("/unsubscribe/{token}", response_class=Response, openapi_extra=callers("nobody"))
+    async def stop(token: str, parts: PartsDep) -> Response:
+        """Deliveries by e-mail are off; mail programs call this too (RFC 8058). 410 as above."""
+        return _page(STOPPED) if await _doors(parts).unsubscribing.stop(token) else _page(NO_LINK, GONE)
 
     return router
 
 
-def _proofs(parts: Parts) -> MailProofs:
-    if parts.mail_proofs is None:
+def _doors(parts: Parts) -> MailDoors:
+    if parts.mail_doors is None:
         raise NotFound
-    return parts.mail_proofs
+    return parts.mail_doors
 
 
 def _question(mail: Received) -> str:
