@@ -23,7 +23,7 @@ from agent_service.domain import answers
 from agent_service.domain.answers import Reply
 from agent_service.domain.ports import Item
 from agent_service.live import LiveRuns
-from agent_service.run import Run
+from agent_service.run import Run, start_again
 from agent_service.store import finish, intake
 from agent_service.store.finish import SAME_CONVERSATION, Claim, End, Finish
 from agent_service.waiting import Waiters
@@ -128,6 +128,8 @@ class Ending:
         await fault("agent_service.finish.before_commit", run.id)
         finished = await self._persistently(run, done, End(answer.status.value, body, event))
         await fault("agent_service.finish.committed", run.id)
+        if not finished.is_over:
+            raise start_again()
         if finished.event is not None:
             self.events.hand_off(finished.event)
         if finished.is_winner:

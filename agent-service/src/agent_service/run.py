@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared_models.schemas import NormalizedRequest
-from shared_models.work_item import WorkItem
+from shared_models.work_item import RetryLater, WorkItem
 
 from agent_service.domain.turn import Step, Turn
 from agent_service.live import Publisher
@@ -12,7 +12,12 @@ from agent_service.store.begin import Begun
 
 
 class RunOver(Exception):
-    """The run has ended, or another worker has taken it over: nothing more may be done for it here."""
+    """The run has ended, another worker has taken it over, or its start was lost: nothing more may be done for it here."""
+
+
+def start_again() -> RetryLater:
+    """What follows from `RunOver`: only a new look tells an end from a start that a crash of the database took back."""
+    return RetryLater("the run has ended or its start was lost", after_s=0.0, counted=False)
 
 
 @dataclass

@@ -27,7 +27,7 @@ from agent_service.domain.turn import Turn
 from agent_service.ending import Ending
 from agent_service.live import Publisher
 from agent_service.mirror import Mirror
-from agent_service.run import Run, RunOver
+from agent_service.run import Run, RunOver, start_again
 from agent_service.starts import Starts
 from agent_service.store import begin, finish
 from agent_service.store.begin import NO_LIMIT, Begun
@@ -88,7 +88,9 @@ class Runner:
     async def _handle(self, item: WorkItem) -> Completed | None:
         handed: NormalizedRequest | None = item.payload.get("request")
         begun: Begun | None = item.payload.get("begun") or await self._begin(item, handed)
-        if begun is None or begun.has_ended:
+        if begun is None:
+            raise RetryLater("its run is not there", after_s=1.0)
+        if begun.has_ended:
             return None
         await fault("agent_service.begun", item.ref)
         request = handed or NormalizedRequest.model_validate(begun.request)
@@ -163,8 +165,8 @@ class Runner:
                     await run.publisher.reset()
                 reply = await self.decisions.settle(run) or await self.loop.play(run)
                 conversation_id = await self.mirror.add(run, reply)
-        except RunOver:
-            return None
+        except RunOver as exc:
+            raise start_again() from exc
         except TimeoutError:
             if self.ending.clocks.forget(run.id):
                 return None

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from agent_service.domain.ports import ModelCall, ModelReply
 from shared_models.enums import RequestStatus
 from shared_models.schemas import AgentResponse
@@ -198,3 +199,27 @@ def steps(call: ModelCall) -> ModelReply:
     if "transfer_to_agent" not in done:
         return TO_LAPTOPS
     return says("Done.") if "find_my_laptops" in done else calls(("find_my_laptops", {}))
+
+
+@pytest.mark.parametrize(
+    "script", [[says("One."), says("Two.")], [TO_LAPTOPS, TO_LAPTOPS, says("Two.")]], ids=["answers", "goes on"]
+)
+async def test_a_run_whose_start_was_lost_with_the_database_starts_again(
+    database_url: str, script: list[ModelReply]
+) -> None:
+    """A start is not flushed: a crash of the database may take it back, but not what its worker believes."""
+    async with agent_world(database_url) as world:
+        world.model.will(*script)
+        world.model.hold()
+        request = world.request("Hello")
+        asked = asyncio.create_task(world.post(request))
+        await world.until_model_was_asked()
+        await world.sql("update agent_runs set state = 'waiting', attempt = 0, started_at = null")
+        await world.sql("delete from run_steps")
+        world.model.release()
+        answer = AgentResponse.model_validate_json((await asked).content)
+        assert answer.response is not None
+        assert answer.response.content == "Two."
+        await world.until_state(request, "completed")
+        [left] = await world.sql("select count(*) as n from work_items where queue = 'agent-service.runs'")
+    assert left["n"] == 0

@@ -20,6 +20,8 @@ NO_USAGE = Usage()
 SAME_CONVERSATION = ""
 """As `conversation_id`: leave what the session has. None: the model server's copy is not to be trusted any more."""
 
+# The work item goes only with a run that has ended. Where the database crashed after a start that was not flushed, the run
+# waits again while its worker still believes to be at it: then it ends nothing here, and starts anew.
 FINISH = f"""
 with locked as materialized (
   select session_id from request_sessions where session_id = $4::uuid for update
@@ -57,8 +59,10 @@ with locked as materialized (
   select '{EVENTS}' as queue, $4::text as key, null::bigint as seq, $1::text as ref, $17::jsonb as payload,
          $18::text as worker
   from run where reply_by = 'event'
-), {enqueue("event", "wanted")}, {complete("done", item="$19::bigint", claim="$20::int", worker="$21::text")}
-select exists(select from run) as is_winner, coalesce((select pending from done_lane), 0) as pending,
+), {enqueue("event", "wanted")}, over as (
+  select from run union all select from agent_runs where request_id = $1 and ended_at is not null
+), {complete("done", item="case when exists(select from over) then $19::bigint end", claim="$20::int", worker="$21::text")}
+select exists(select from run) as is_winner, exists(select from over) as is_over, coalesce((select pending from done_lane), 0) as pending,
        event.id, event.key, event.claim, event.leased_by
 from (select) one left join event on true
 """
@@ -73,7 +77,7 @@ MOVE = f"""
 with run as (
   update agent_runs set session_id = $2::uuid, state = 'waiting' where request_id = $1::uuid and ended_at is null
   returning seq
-), {complete("done", item="$3::bigint", claim="$4::int", worker="$5::text")}, wanted as (
+), {complete("done", item="case when exists(select from run) then $3::bigint end", claim="$4::int", worker="$5::text")}, wanted as (
   select '{RUNS}' as queue, $2::text as key, seq, $1::text as ref, '{{}}'::jsonb as payload, null::text as worker
   from run, done
 ), {enqueue("item", "wanted")}
@@ -133,6 +137,7 @@ class Finished:
     """`is_winner`: no other end came first. `event`: the row of response.ready, to be handed off."""
 
     is_winner: bool
+    is_over: bool
     lane_pending: int
     event: WorkItem | None
 
@@ -164,7 +169,7 @@ async def finish(database: Database, request: NormalizedRequest, done: Finish, e
     )
     assert row is not None
     event = handed_off(row, EVENTS, claim.item.ref, claim.events_worker, orjson.loads(end.event))
-    return Finished(row["is_winner"], row["pending"], event)
+    return Finished(row["is_winner"], row["is_over"], row["pending"], event)
 
 
 def _asked_row(asked: Asked, request: NormalizedRequest) -> dict[str, Any]:
