@@ -204,9 +204,11 @@ class Runner:
         """Sleep, and look at all. Raises StopRequested when asked to stop, LaunchProblem when something has died."""
         self._signals.pause(seconds)
         for place, child in enumerate(self._children):
-            if child.name in self._killable and child.process.poll() == -signal.SIGKILL:
+            # One look: what is killed between two would be taken for something that has ended by itself.
+            if child.process.poll() == -signal.SIGKILL and child.name in self._killable:
                 self._children[place] = self._start_again(child)
-            self._children[place].check_alive()
+            elif child.process.returncode is not None:
+                child.check_alive()
         if self._cluster is not None and not self._cluster.is_running():
             raise LaunchProblem(f"PostgreSQL has ended; log: {self._log('postgres')}")
         for child in [child for child in self._starting if child.is_ready()]:
