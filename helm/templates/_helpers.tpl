@@ -96,7 +96,7 @@ http://{{ include "ssa.name" . }}:{{ .port }}
 {{- /* What people and providers may reach from outside. Never /events or /dead-letters. */ -}}
 {{- define "ssa.publicPaths" -}}
 request-manager: {port: 8080, paths: [/api/v1, /openapi.json]}
-integration-dispatcher: {port: 8082, paths: [/slack, /email]}
+integration-dispatcher: {port: 8082, paths: [/slack, /email, /sms]}
 {{- end }}
 
 {{- define "ssa.migration" -}}
