@@ -53,7 +53,7 @@ def answer(*, context: dict[str, object] | None = None, content: str = "Your lap
 
 
 def letter_of(given: AgentResponse) -> Letter:
-    return answer_letter(given, domain=DOMAIN, public_url="https://help.example.com")
+    return answer_letter(given, domain=DOMAIN)
 
 
 ASKED = {"email_from": "ana@example.com", "message_id": "<q2@example.com>", "subject": "My laptop"}
@@ -174,7 +174,6 @@ def test_a_text_names_its_conversation_and_request() -> None:
     given = answer()
     text = letter_of(given).text
     assert f"Conversation {given.session_id}, request {given.request_id}" in text
-    assert "https://help.example.com" in text
 
 
 def test_what_was_attached_is_named_as_not_read() -> None:

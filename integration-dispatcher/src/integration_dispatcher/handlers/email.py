@@ -37,10 +37,9 @@ class EmailIntegrationHandler:
     defaults = Defaults(enabled=True, priority=2, retry_count=10, retry_delay_s=60)
     schedule = Schedule(growth=3, cap_s=4 * 3600, expires_after_s=24 * 3600)
 
-    def __init__(self, office: PostOffice, links: UnsubscribeLinks, *, public_url: str) -> None:
+    def __init__(self, office: PostOffice, links: UnsubscribeLinks) -> None:
         self._office = office
         self._links = links
-        self._public_url = public_url.rstrip("/")
 
     def is_set_up(self, config: Metadata) -> bool:
         return True
@@ -67,7 +66,7 @@ class EmailIntegrationHandler:
         return self.address(config) or answer.person.email.lower()
 
     def parts(self, answer: AgentResponse, config: Metadata) -> list[str]:
-        return [answer_letter(answer, domain=self._office.domain, public_url=self._public_url).model_dump_json()]
+        return [answer_letter(answer, domain=self._office.domain).model_dump_json()]
 
     async def deliver(self, message: Message, config: IntegrationConfig) -> Delivered:
         letter = Letter.model_validate_json(message.body)
@@ -106,7 +105,7 @@ class EmailIntegrationHandler:
 def email_handler(edges: Edges) -> EmailIntegrationHandler:
     settings = edges.settings
     links = UnsubscribeLinks(Vault(settings.keys), settings.email_links_url)
-    return EmailIntegrationHandler(PostOffice.of(settings), links, public_url=settings.public_url)
+    return EmailIntegrationHandler(PostOffice.of(settings), links)
 
 
 def parse_id(text: str) -> str:

@@ -25,8 +25,7 @@ def is_in_thread(answer: AgentResponse) -> bool:
     )
 
 
-def answer_letter(answer: AgentResponse, *, domain: str, public_url: str) -> Letter:
-    """`public_url`: where people read their requests on the web; empty: no link."""
+def answer_letter(answer: AgentResponse, *, domain: str) -> Letter:
     body = words(answer)
     context = answer.delivery.context if answer.delivery is not None and is_in_thread(answer) else {}
     content = Content(
@@ -35,7 +34,7 @@ def answer_letter(answer: AgentResponse, *, domain: str, public_url: str) -> Let
         notes=_notes(answer),
         question=_question(answer),
         sources=_sources(answer),
-        footer=_footer(answer, public_url),
+        footer=_footer(answer),
     )
     root = session_root(answer.session_id, domain)
     asked = str(context.get("message_id", ""))
@@ -88,9 +87,8 @@ def _source(citation: Citation) -> str:
     return one_line(f"{citation.document}, {citation.section}" if citation.section else citation.document)
 
 
-def _footer(answer: AgentResponse, public_url: str) -> list[str]:
-    link = [f"On the web: {public_url}"] if public_url else []
-    return [SENT_BY, f"Conversation {answer.session_id}, request {answer.request_id}", *link]
+def _footer(answer: AgentResponse) -> list[str]:
+    return [SENT_BY, f"Conversation {answer.session_id}, request {answer.request_id}"]
 
 
 def _texts(value: object) -> list[str]:
