@@ -208,6 +208,7 @@ async def test_one_replica_reads_and_another_takes_over(box: Box, database_url: 
 
 async def eventually_read(book: Book, subjects: list[str]) -> None:
     async def is_read() -> bool:
-        return book.subjects == subjects
+        # A reader that is stopped between recording a mail and marking it leaves it to the next one: a repetition.
+        return list(dict.fromkeys(book.subjects)) == subjects
 
     await eventually(is_read, within_s=60)
