@@ -1,5 +1,6 @@
 """The mail view in the browser, and the API behind it."""
 
+import hmac
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def _control_routes(standin: MailStandin) -> APIRouter:
 
     def may_control(request: Request) -> bool:
         token = standin.settings.control_token.get_secret_value()
-        return bool(token) and request.headers.get("authorization") == f"Bearer {token}"
+        given = request.headers.get("authorization", "")
+        return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
     @router.post("/faults", status_code=204)
     async def script(fault: Fault, request: Request) -> Response:
