@@ -14,7 +14,6 @@ from tests.support.waiting import eventually
 URL = re.compile(r"Slack stand-in +(http://\S+)")
 TICKET = re.compile(r"REQ\d{7}")
 PERSON = "ben"
-ANSWER_WITHIN_MS = 60_000
 
 
 def give_old_laptop(stack: Stack) -> None:
@@ -37,7 +36,7 @@ async def workspace_url(stack: Stack) -> str:
             except httpx.TransportError:
                 return False
 
-    await eventually(is_ready, within_s=60, every_s=0.1)
+    await eventually(is_ready, every_s=0.1)
     return found[1]
 
 
@@ -45,7 +44,6 @@ async def test_a_laptop_is_asked_for_in_slack_and_the_pressed_button_opens_the_t
     give_old_laptop(whole_stack)
     url = await workspace_url(whole_stack)
     async with open_browser() as browser, open_page(browser, f"{url}/#/{PERSON}/app") as page:
-        page.set_default_timeout(ANSWER_WITHIN_MS)
         words, messages = page.get_by_label("Message", exact=True), page.locator("#messages")
         for said, awaited in (
             ("I need a new laptop", "(yes or no)"),
@@ -54,10 +52,10 @@ async def test_a_laptop_is_asked_for_in_slack_and_the_pressed_button_opens_the_t
         ):
             await words.fill(said)
             await words.press("Enter")
-            await expect(messages).to_contain_text(awaited, timeout=ANSWER_WITHIN_MS)
+            await expect(messages).to_contain_text(awaited)
         await messages.get_by_role("button", name="Yes, go ahead").click()
-        await expect(messages).to_contain_text(TICKET, timeout=ANSWER_WITHIN_MS)
+        await expect(messages).to_contain_text(TICKET)
         shown = TICKET.findall(await messages.inner_text())
-        await expect(messages.get_by_role("button", name="Yes, go ahead")).to_have_count(0, timeout=ANSWER_WITHIN_MS)
+        await expect(messages.get_by_role("button", name="Yes, go ahead")).to_have_count(0)
     tickets = json.loads((whole_stack.state_dir / "servicenow" / "tickets.json").read_text())
     assert shown[0] in json.dumps(tickets)

@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, ConsoleMessage, Error, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, Request, async_playwright, expect
 
 from tests.support.chromium import MISSING, find_chromium
+from tests.support.waiting import PATIENCE_S
 
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
-PATIENCE_S = 20.0
 WIDE, NARROW = (1280, 800), (320, 640)
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @asynccontextmanager
@@ -36,13 +38,14 @@ async def open_browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def open_page(browser: Browser, url: str, size: tuple[int, int] = WIDE) -> AsyncIterator[Page]:
-    """A page at `url` in a context of its own; at the end it must have broken no rule."""
+    """A page at `url` in a context of its own, once it can be used; at the end it must have broken no rule."""
     width, height = size
     context = await browser.new_context(viewport={"width": width, "height": height}, locale="en-GB")
     page = await context.new_page()
     page.set_default_timeout(PATIENCE_S * 1000)
     with _watching(page) as broken:
         await page.goto(url)
+        await expect(page.locator("body:not([inert])")).to_be_attached()
         yield page
     await context.close()
     assert not broken, "; ".join(broken)

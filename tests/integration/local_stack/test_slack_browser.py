@@ -1,11 +1,12 @@
 """The Slack workspace in a real browser: what a person sees and does there, wide and narrow, by mouse and by keyboard."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.support.browser import NARROW, is_within_its_width, open_browser, open_page
 from tests.support.slack import BOT_TOKEN, MENTION, SlackWorld, slack_world
@@ -104,10 +105,55 @@ async def test_a_person_writes_sees_the_answer_come_and_presses_a_button(slack: 
         posted = await call(slack, "chat.postMessage", channel=asked.channel, text="Open it?", blocks=ASKING)
         await expect(page.locator("#status")).to_be_empty()
         await page.get_by_role("button", name="Yes, open it").click()
-        await eventually(lambda: pressed(slack), within_s=20)
+        await eventually(lambda: pressed(slack))
         await call(slack, "chat.update", channel=asked.channel, ts=posted["ts"], text="Opened REQ001")
         await expect(message(page, "Opened REQ001")).to_be_visible()
         await expect(page.get_by_role("button", name="Yes, open it")).to_have_count(0)
+
+
+async def test_nothing_said_is_lost_from_sight_by_a_slow_load(slack: SlackWorld, browser: Browser) -> None:
+    async with open_page(browser, f"{slack.url}/#/alice/app") as page:
+
+        async def answer_late(route: Route) -> None:
+            found = await route.fetch()
+            slack.say("alice", "#general", "said meanwhile")
+            await expect(message(page, "said meanwhile")).to_be_visible()
+            await route.fulfill(response=found)
+            loads.append(found.status)
+
+        loads: list[int] = []
+        await page.route("**/workspace/messages*", answer_late, times=1)
+        async with page.expect_response("**/workspace/messages*"):
+            await page.get_by_role("button", name="general").click()
+        await expect(message(page, "said meanwhile")).to_be_visible()
+        await page.get_by_label("Message", exact=True).fill("and after it")
+        await page.keyboard.press("Enter")
+        await expect(message(page, "and after it")).to_be_visible()
+        await expect(message(page, "said meanwhile")).to_be_visible()
+        assert loads == [200]
+
+
+async def test_the_page_takes_nothing_before_it_has_loaded(slack: SlackWorld, browser: Browser) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    is_let_go = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await is_let_go.wait()
+        await route.continue_()
+
+    await page.route("**/workspace/messages*", hold)
+    await page.goto(f"{slack.url}/#/alice/app")
+    await expect(page.locator("#person option")).not_to_have_count(0)
+    await page.evaluate("document.getElementById('words').focus()")
+    await page.keyboard.type("too early")
+    assert await page.locator("#words").input_value() == ""
+    is_let_go.set()
+    await page.get_by_label("Message", exact=True).click()
+    await page.keyboard.type("in time")
+    await page.keyboard.press("Enter")
+    await expect(message(page, "in time")).to_be_visible()
+    await context.close()
 
 
 async def test_a_button_that_asks_is_pressed_only_after_the_answer(slack: SlackWorld, browser: Browser) -> None:
@@ -119,7 +165,7 @@ async def test_a_button_that_asks_is_pressed_only_after_the_answer(slack: SlackW
         assert await pressed(slack) == []
         await page.get_by_role("button", name="No", exact=True).click()
         await page.get_by_role("button", name="End it").click()
-        await eventually(lambda: pressed(slack), within_s=20)
+        await eventually(lambda: pressed(slack))
 
 
 async def test_a_mention_in_a_channel_is_answered_in_a_thread_that_goes_on(slack: SlackWorld, browser: Browser) -> None:

@@ -5,9 +5,12 @@ const byId = (id) => document.getElementById(id);
 const state = { mailbox: "", agent: "", mails: [], shown: null, answers: null, drawn: "" };
 
 async function load() {
-  if (!state.mailbox) return;
-  const reply = await fetch("/api/mails?mailbox=" + encodeURIComponent(state.mailbox));
-  state.mails = (await reply.json()).items;
+  const { mailbox } = state;
+  if (!mailbox) return;
+  const reply = await fetch("/api/mails?mailbox=" + encodeURIComponent(mailbox));
+  const { items } = await reply.json();
+  if (mailbox !== state.mailbox) return;
+  state.mails = items;
   const drawn = JSON.stringify([state.mailbox, state.mails, state.shown]);
   if (drawn !== state.drawn) {
     state.drawn = drawn;
@@ -84,11 +87,11 @@ async function send(event) {
   await load();
 }
 
-function choose(mailbox) {
+async function choose(mailbox) {
   state.mailbox = mailbox.trim().toLowerCase();
   state.shown = null;
   localStorage.setItem("mailbox", state.mailbox);
-  load();
+  await load();
 }
 
 async function start() {
@@ -100,11 +103,12 @@ async function start() {
     return option;
   }));
   byId("mailbox").value = localStorage.getItem("mailbox") || known.people[0] || "";
-  choose(byId("mailbox").value);
   byId("mailbox").addEventListener("change", () => choose(byId("mailbox").value));
   byId("write").addEventListener("click", () => compose(null));
   byId("discard").addEventListener("click", () => { byId("compose").hidden = true; });
   byId("compose").addEventListener("submit", send);
+  await choose(byId("mailbox").value);
+  document.body.inert = false;
   setInterval(load, 1000);
 }
 

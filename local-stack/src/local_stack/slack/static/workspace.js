@@ -7,7 +7,7 @@ import { element } from "./words.js";
 const at = (id) => document.getElementById(id);
 const state = {
   person: "", me: "", app: { id: "", name: "" }, members: [], channels: [], names: new Map(),
-  room: null, thread: "", messages: new Map(), statuses: new Map(), unread: new Set(), drafts: new Map(), stop: () => {},
+  room: null, thread: "", messages: new Map(), statuses: new Map(), unread: new Set(), drafts: new Map(), changes: 0, stop: () => {},
 };
 
 // ---- beginning: the person and room of the address, `#/alice/it-help` ----
@@ -20,9 +20,18 @@ async function enter(person, roomName) {
   state.unread.clear();
   at("team").textContent = found.team;
   fillPeople();
-  state.stop = listen(person, { ready: refresh, message: onMessage, gone: onGone, status: onStatus, view: (view) => showView(view) });
   await open(found.channels.find((each) => each.name === roomName) ?? directRoom());
-  showView(found.view);
+  state.stop = listen(person, { ready: catchUp, message: onMessage, gone: onGone, status: onStatus, view: showView });
+}
+
+// At each connection: what was said and shown while nothing was heard. From the first one on, the page can be used.
+async function catchUp() {
+  const [{ view }] = await Promise.all([load("", { person: state.person }), refresh()]);
+  showView(view);
+  if (document.body.inert) {
+    document.body.inert = false;
+    at("words").focus();
+  }
 }
 
 function directRoom() {
@@ -42,21 +51,24 @@ async function open(room) {
   state.thread = "";
   state.unread.delete(room.id);
   location.hash = `#/${state.person}/${room.kind === "im" ? "app" : room.name}`;
-  await refresh();
   at("words").value = state.drafts.get(`${state.person} ${room.id}`) ?? "";
+  at("words").focus();
+  await refresh();
   grow(at("words"));
   if (room.kind === "im" && isOther) act("open", { person: state.person });
   showSide(false);
-  at("words").focus();
 }
 
 function keepDraft() {
   if (state.room) state.drafts.set(`${state.person} ${state.room.id}`, at("words").value);
 }
 
+// Loads again what changed while it was on its way: the change was applied to what is replaced here.
 async function refresh() {
-  if (!state.room) return;
-  const { messages, statuses } = await load("/messages", { person: state.person, channel: state.room.id });
+  const { room, changes } = state;
+  const { messages, statuses } = await load("/messages", { person: state.person, channel: room.id });
+  if (room !== state.room) return;
+  if (changes !== state.changes) return refresh();
   state.messages = new Map(messages.map((each) => [each.ts, each]));
   state.statuses = new Map(statuses.map((each) => [each.thread_ts, each]));
   draw();
@@ -70,6 +82,7 @@ function onMessage(message) {
     drawRooms();
     return;
   }
+  state.changes += 1;
   const isNew = !state.messages.has(message.ts);
   state.messages.set(message.ts, message);
   const isWide = matchMedia("(min-width: 1051px)").matches;
@@ -79,11 +92,14 @@ function onMessage(message) {
 }
 
 function onGone({ channel, ts }) {
-  if (channel === state.room?.id && state.messages.delete(ts)) draw();
+  if (channel !== state.room?.id) return;
+  state.changes += 1;
+  if (state.messages.delete(ts)) draw();
 }
 
 function onStatus(status) {
   if (status.channel !== state.room?.id) return;
+  state.changes += 1;
   if (status.text) state.statuses.set(status.thread_ts, status);
   else state.statuses.delete(status.thread_ts);
   drawStatus();

@@ -89,4 +89,5 @@ find("power").addEventListener("click", () => {
 });
 
 await look();
+document.body.inert = false;
 setInterval(look, 1000);

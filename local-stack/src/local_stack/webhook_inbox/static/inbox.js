@@ -36,9 +36,17 @@ function show() {
   find("url").textContent = hook.url;
   find("command").textContent = `ssa integrations set webhook --config url=${hook.url}`;
   find("secret").placeholder = hook.knows_secret ? "known; write another one to replace it" : "whsec_…";
-  find("behaviour").value = hook.behaviour;
+  chooseBehaviour(hook);
   find("received").replaceChildren(...hook.received.map(receivedItem));
   find("nothing").hidden = hook.received.length > 0;
+}
+
+// Only what has changed: a choice that is not saved yet stays when a call comes in.
+function chooseBehaviour({ name, behaviour }) {
+  const saved = `${name} ${behaviour}`;
+  if (find("behaviour").dataset.saved === saved) return;
+  find("behaviour").dataset.saved = saved;
+  find("behaviour").value = behaviour;
 }
 
 async function look() {
@@ -76,4 +84,5 @@ find("settings").addEventListener("submit", (event) => {
 find("clear").addEventListener("click", () => ask("/received", "DELETE", {}));
 
 await look();
+document.body.inert = false;
 setInterval(look, 1000);
