@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+import pytest
 from request_manager.domain.ends import EndReason
 from request_manager.ends import TRIES_OF_OVERDUE
 from request_manager.store.accept import REQUESTS_QUEUE
@@ -72,6 +74,32 @@ async def test_a_cancel_waits_for_an_agent_service_that_is_away(stage: Stage, re
     state = (await replica.get(ana, f"/api/v1/requests/{request_id}/status", wait=20)).json()
     assert state["status"] in ("cancelled", "completed")
     assert state["cancelling"] is False
+
+
+@pytest.mark.parametrize("integration", ["generic", "webhook"])
+async def test_an_end_holds_no_lane_while_it_waits_for_the_person(
+    stage: Stage, replica: Replica, ana: Someone, integration: str
+) -> None:
+    """Accepting locks the person, then the lane: the other way round is a deadlock."""
+    stage.agents.holds = True
+    request_id = await running(stage, replica, ana, integration_type=integration)
+    accepting = await asyncpg.connect(stage.database_url)
+    try:
+        async with accepting.transaction():
+            await accepting.execute("select from users where user_id = $1 for update", ana.user_id)
+            stage.agents.finish_all()
+
+            async def waits() -> object:
+                return await accepting.fetchval(
+                    "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+                )
+
+            await eventually(waits)
+            await accepting.execute("select from lanes for update nowait")
+    finally:
+        await accepting.close()
+    result = await replica.get(ana, f"/api/v1/requests/{request_id}/result", wait=20)
+    assert result.json()["status"] == "completed"
 
 
 async def test_a_request_that_waits_in_its_lane_can_be_cancelled(stage: Stage, replica: Replica, ana: Someone) -> None:

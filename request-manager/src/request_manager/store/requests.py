@@ -33,8 +33,9 @@ r.request_id, r.session_id, r.user_id, r.caller, r.status, r.integration_type, r
 r.metadata, r.end_wish = 'cancelled' as is_cancelling, r.created_at, r.ended_at, r.purged_at
 """
 
-# The answers of a batch are of different sessions. Locks in the order request, person, conversation, lanes: hence the
-# subqueries on what comes before.
+# The answers of a batch are of different sessions. Locks in the order request, person, conversation, lanes, as accepting
+# takes them: hence the subqueries on all that comes before. One step of a chain is not enough: where `work` has no row to
+# give, it runs without them.
 COMPLETE = f"""
 with ends as (
   select * from unnest(
@@ -70,7 +71,10 @@ work as (
   where e.is_to_tell
 ),
 {enqueue("told", "work")},
-handed_over as (select item, claim from ends, (select count(*) from told) as after_told),
+handed_over as (
+  select item, claim from ends, (select count(*) from freed) as after_person,
+                          (select count(*) from closed) as after_conversation, (select count(*) from told) as after_told
+),
 {complete_rows("done", "handed_over", worker="$13")}
 select i.request_id as asked, e.*, told.id as item_id, told.key as item_key, told.leased_by as item_worker,
        coalesce(done_lane.pending, 0) as lane_pending
