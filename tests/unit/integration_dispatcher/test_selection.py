@@ -1,5 +1,7 @@
 """Which integrations an answer goes to, for every mix of layers and wishes."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 from integration_dispatcher.domain.selection import Defaults, Effective, Layer, choose, effective
@@ -99,6 +101,19 @@ def test_preferred_takes_everything_usable_lowest_number_first(integrations: lis
     priority = {each.integration: each.priority for each in integrations}
     assert set(chain) == {each.integration for each in integrations if not each.refusal}
     assert [priority[each] for each in chain] == sorted(priority[each] for each in chain)
+
+
+@given(layers)
+def test_of_equal_numbers_what_the_person_has_set_comes_first(administrator: Layer | None) -> None:
+    """Slack's default is 1, and so is what the pages say to set for another one to come first."""
+    slack = effective(
+        SLACK,
+        replace(BASE, priority=1),
+        administrator=replace(administrator, enabled=True, priority=1) if administrator else None,
+    )
+    own = effective(WEBHOOK, BASE, user=Layer(priority=1))
+    for integrations in ([slack, own], [own, slack]):
+        assert choose(DeliveryWish(mode="preferred"), TEST, integrations).chain == (WEBHOOK, SLACK)
 
 
 def test_the_reasons_say_what_to_do() -> None:

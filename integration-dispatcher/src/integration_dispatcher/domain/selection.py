@@ -8,6 +8,7 @@ from shared_models.enums import IntegrationType
 from shared_models.schemas import DeliveryWish
 
 type Source = Literal["environment", "administrator", "user"]
+NEAREST_FIRST: dict[Source, int] = {"user": 0, "administrator": 1, "environment": 2}
 
 NOT_HERE = "This integration does not exist here."
 SWITCHED_OFF = "This integration is switched off."
@@ -114,7 +115,7 @@ def choose(wish: DeliveryWish, origin: IntegrationType, known: Sequence[Effectiv
     """Where an answer goes. `origin`: where its request came from; `known`: every integration that has a handler."""
     if wish.mode == "preferred":
         usable = [each for each in known if not each.refusal]
-        return Choice(tuple(each.integration for each in sorted(usable, key=_by_priority)))
+        return Choice(tuple(each.integration for each in sorted(usable, key=by_priority)))
     asked = [origin] if wish.mode == "origin" else list(dict.fromkeys(wish.targets))
     by_type = {each.integration: each for each in known}
     is_origin = wish.mode == "origin"
@@ -131,5 +132,6 @@ def _refusal(each: Effective | None, *, is_origin: bool) -> str:
     return each.refusal_of_origin if is_origin else each.refusal
 
 
-def _by_priority(each: Effective) -> tuple[int, str]:
-    return each.priority, each.integration.value
+def by_priority(each: Effective) -> tuple[int, int, str]:
+    """The key to sort by. Of equal numbers, what the person has set comes before what others have set for everybody."""
+    return each.priority, NEAREST_FIRST[each.source], each.integration.value
