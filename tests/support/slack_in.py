@@ -1,5 +1,6 @@
 """The dispatcher with Slack set up, between a Slack that signs and a request-manager that notes what is asked."""
 
+import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -79,12 +80,20 @@ def member(email: str, *, team: str = TEAM, **changes: Any) -> Json:
 
 @dataclass
 class FakeManager:
-    """Notes each new request. `faults` answer first."""
+    """Notes each new request. `faults` answer first. `gate`: while it is closed, requests wait there, counted in `waiting`."""
 
     asked: list[SlackRequest] = field(default_factory=list)
     keys: dict[str, UUID] = field(default_factory=dict)
     resolved: list[ResolveBody] = field(default_factory=list)
     faults: list[httpx.Response] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def is_asked(self) -> bool:
+        return self.waiting > 0
 
     async def take(self, request: httpx.Request) -> httpx.Response | None:
         if request.url.path == "/api/v1/users/resolve":
@@ -96,6 +105,9 @@ class FakeManager:
             return None
         if self.faults:
             return self.faults.pop(0)
+        self.waiting += 1
+        await self.gate.wait()
+        self.waiting -= 1
         key = request.headers["idempotency-key"]
         if key not in self.keys:
             self.keys[key] = new_id()

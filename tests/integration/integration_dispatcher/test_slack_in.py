@@ -1,5 +1,7 @@
 """What people write in Slack becomes requests: once each, in order, of the right person, in the right conversation."""
 
+import asyncio
+import random
 from collections.abc import AsyncIterator
 
 import httpx
@@ -59,12 +61,19 @@ async def test_slack_sends_it_again_or_as_two_events_and_it_is_one_request(world
     assert world.manager.texts == ["hello", "hello"]
 
 
-async def test_twenty_messages_in_a_moment_are_twenty_requests_in_their_order(world: SlackIn) -> None:
-    bodies = [message(str(number)) for number in range(20)]
-    replies = [await world.event(body) for body in bodies]
+async def test_twenty_messages_at_once_are_twenty_requests_in_their_order(world: SlackIn) -> None:
+    """They come in any order while the first is being worked on, each signed and posted on its own, and are asked in Slack's."""
+    first, *others = [message(str(number)) for number in range(20)]
+    world.manager.gate.clear()
+    assert (await world.event(first)).status_code == 200
+    await eventually(world.manager.is_asked)
+    random.Random(20).shuffle(others)
+    replies = await asyncio.gather(*(world.event(body) for body in others))
+    world.manager.gate.set()
     assert {reply.status_code for reply in replies} == {200}
     await world.dispatcher.idle()
     assert world.manager.texts == [str(number) for number in range(20)]
+    assert await world.states() == ["forwarded"] * 20
 
 
 async def test_who_called_in_a_thread_need_not_call_again_and_others_are_left_alone(world: SlackIn) -> None:
