@@ -175,9 +175,18 @@ async def check_integrations(api: RequestManagerClient, url: str) -> Check:
     except ServiceError as error:
         failure = failure_of(error, url)
         return Check("integrations", ok=False, detail=failure.message, fix=failure.hint)
-    used = [str(item.get("integration")) for item in items if item.get("is_used")]
-    detail = f"answers may go to {', '.join(used)}" if used else "none is used: answers can only be read here"
-    return Check("integrations", ok=True, detail=detail)
+    used = [item for item in items if item.get("is_used")]
+    detail = f"answers may go to {_names(used)}" if used else "none is used: answers can only be read here"
+    paused = [item for item in used if item.get("is_paused")]
+    if not paused:
+        return Check("integrations", ok=True, detail=detail)
+    detail += f"; what goes by {_names(paused)} waits: the provider refuses our account"
+    fix = "Operators: see `ssa integrations health`, repair the account; `ssa integrations resume NAME` tries at once."
+    return Check("integrations", ok=False, detail=detail, fix=fix)
+
+
+def _names(items: list[dict[str, JsonValue]]) -> str:
+    return ", ".join(str(item.get("integration")) for item in items)
 
 
 def check_program(command: Command, subject: Subject) -> list[Check]:

@@ -232,7 +232,9 @@ def state_of(item: dict[str, JsonValue]) -> str:
         return "on, not set up"
     if item.get("is_verified") is False:
         return "on, not verified"
-    return f"on, not used ({item['reason']})" if item.get("reason") else "on"
+    if item.get("reason"):
+        return f"on, not used ({item['reason']})"
+    return "on, waits (the provider refuses our account)" if item.get("is_paused") else "on"
 
 
 def _value(text: str) -> JsonValue:

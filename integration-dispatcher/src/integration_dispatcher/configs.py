@@ -20,11 +20,12 @@ from shared_models.schemas import Metadata
 from shared_models.tokens import Acting
 
 from integration_dispatcher.addresses import Addresses
-from integration_dispatcher.domain.selection import Effective, Layer
+from integration_dispatcher.domain.selection import Effective, Layer, by_priority
 from integration_dispatcher.handlers.base import IntegrationConfig, IntegrationHandler, Settled
 from integration_dispatcher.layers import NOTHING, Layers, owner
 from integration_dispatcher.store import configs as store
 from integration_dispatcher.store.configs import NewUserRow, Stored, UserRow
+from integration_dispatcher.store.states import all_states
 from integration_dispatcher.vault import CannotDecrypt
 
 BY_ADMINISTRATOR = "An administrator switched it off."
@@ -128,7 +129,9 @@ class IntegrationConfigs:
     async def effective(self, user_id: UUID) -> list[EffectiveIntegrationView]:
         """What holds for the person, in the order in which `preferred` uses it."""
         known = self.layers.all_effective(await store.for_user(self.database, user_id))
-        return [_effective_view(each) for each in sorted(known, key=lambda each: (each.priority, each.integration))]
+        accounts = await all_states(self.database)
+        paused = {each for each, account in accounts.items() if account.state == "paused"}
+        return [_effective_view(each, each.integration in paused) for each in sorted(known, key=by_priority)]
 
     async def reset(self, user_id: UUID) -> list[EffectiveIntegrationView]:
         """Forget everything the person has set."""
@@ -197,7 +200,7 @@ def _view(integration: IntegrationType, row: UserRow, config: Metadata) -> Integ
     )
 
 
-def _effective_view(each: Effective) -> EffectiveIntegrationView:
+def _effective_view(each: Effective, is_paused: bool) -> EffectiveIntegrationView:
     return EffectiveIntegrationView(
         integration=each.integration,
         enabled=each.enabled,
@@ -206,6 +209,7 @@ def _effective_view(each: Effective) -> EffectiveIntegrationView:
         is_used=not each.refusal,
         reason=each.refusal,
         disabled_reason=each.disabled_reason,
+        is_paused=is_paused,
         priority=each.priority,
         retry_count=each.retry_count,
         retry_delay_seconds=each.retry_delay_s,

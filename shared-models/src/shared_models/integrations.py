@@ -73,7 +73,7 @@ class IntegrationDefaultView(Message):
 class EffectiveIntegrationView(Message):
     """What holds for one person. `is_set_up`: it is known where to deliver; `is_verified`: the person has proven that the
     address is theirs; `is_used`: answers may go there; `reason`: why not; `disabled_reason`: why it was switched off for them,
-    empty when they did it themselves."""
+    empty when they did it themselves; `is_paused`: its provider refuses our account, so that deliveries to everybody wait."""
 
     integration: IntegrationType
     enabled: bool
@@ -82,6 +82,7 @@ class EffectiveIntegrationView(Message):
     is_used: bool
     reason: str = ""
     disabled_reason: str = ""
+    is_paused: bool = False
     priority: int
     retry_count: int
     retry_delay_seconds: float

@@ -98,6 +98,19 @@ async def test_a_refused_account_keeps_the_queue_and_counts_no_try(dispatcher: D
     assert await dispatcher.parts.database.fetchval("select sum(failures) from delivery_logs") == 0
 
 
+async def test_a_person_sees_that_an_integration_waits(dispatcher: Dispatcher, account: Account) -> None:
+    async def paused() -> dict[str, bool]:
+        reply = await dispatcher.call("GET", "/api/v1/users/{me}/integration-defaults", new_id())
+        return {item["integration"]: item["is_paused"] for item in reply.json()["items"]}
+
+    assert await paused() == {"webhook": False, "test": False}
+    await dispatcher.parts.accounts.check(IntegrationType.TEST)
+    assert await paused() == {"webhook": False, "test": True}
+    account.is_refused = False
+    await dispatcher.parts.accounts.check(IntegrationType.TEST)
+    assert await paused() == {"webhook": False, "test": False}
+
+
 async def test_a_check_that_succeeds_sends_all_that_waited(dispatcher: Dispatcher, account: Account) -> None:
     await asked(dispatcher, "one")
     await all_wait(dispatcher, 1)

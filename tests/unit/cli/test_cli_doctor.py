@@ -126,6 +126,17 @@ def test_integrations_that_cannot_be_read_are_named(api: FakeRequestManager) -> 
     assert diagnose(api)[1]["integrations"]["ok"] is False
 
 
+def test_an_integration_whose_account_is_refused_is_named(api: FakeRequestManager) -> None:
+    slack = {"integration": "slack", "is_used": True, "is_paused": False}
+    email = {"integration": "email", "is_used": True, "is_paused": True}
+    unused = {"integration": "sms", "is_used": False, "is_paused": True}
+    api.on("GET", EFFECTIVE, reply({"items": [slack, email, unused]}))
+    exit_code, checks = diagnose(api)
+    assert (exit_code, checks["integrations"]["ok"]) == (1, False)
+    assert "what goes by email waits" in checks["integrations"]["detail"]
+    assert "ssa integrations resume" in checks["integrations"]["fix"]
+
+
 REPORT = {"ok": False, "checks": [{"name": "sign-in", "ok": False, "detail": "401\x1b[0m", "fix": "correct the key"}]}
 
 

@@ -213,7 +213,8 @@ def test_integrations_are_listed_for_me_and_for_everybody(api: FakeRequestManage
     off = {**EFFECTIVE_WEBHOOK, "integration": "email", "enabled": False}
     unset = {**EFFECTIVE_WEBHOOK, "integration": "slack", "is_set_up": False}
     gone = {**off, "integration": "sms", "disabled_reason": "It is gone."}
-    api.on("GET", EFFECTIVE, reply({"items": [EFFECTIVE_WEBHOOK, off, unset, gone]}))
+    waits = {**EFFECTIVE_WEBHOOK, "integration": "test", "is_paused": True}
+    api.on("GET", EFFECTIVE, reply({"items": [EFFECTIVE_WEBHOOK, off, unset, gone, waits]}))
     api.on("GET", "/api/v1/integration-defaults", reply({"items": [EFFECTIVE_WEBHOOK]}))
     shown, _ = both(api, "integrations", "list")
     assert [line.split("\t")[:2] for line in shown.splitlines()] == [
@@ -221,6 +222,7 @@ def test_integrations_are_listed_for_me_and_for_everybody(api: FakeRequestManage
         ["email", "off"],
         ["slack", "on, not set up"],
         ["sms", "off (It is gone.)"],
+        ["test", "on, waits (the provider refuses our account)"],
     ]
     assert both(api, "integrations", "list", "--everybody")[0].startswith("webhook\ton\t3")
 
