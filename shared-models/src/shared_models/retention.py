@@ -37,6 +37,27 @@ class Removal:
     after_days: float
 
 
+def deletion(table: str, key: str, which: str) -> str:
+    """The SQL of a Removal that deletes rows of `table t`: `which` are its conditions and order, `key` its columns."""
+    return _in_batches(table, key, which, f"delete from {table} t using old")
+
+
+def emptying(table: str, key: str, which: str, values: str) -> str:
+    """As `deletion`, for rows that stay: their `values` are set. `which` must not hold any more after that."""
+    return _in_batches(table, key, which, f"update {table} t set {values} from old")
+
+
+def _in_batches(table: str, key: str, which: str, effect: str) -> str:
+    same = " and ".join(f"t.{column} = old.{column}" for column in key.split(", "))
+    return f"""
+with old as (
+  select {key} from {table} t where {which}
+  limit {BATCH} for update skip locked
+), done as ({effect} where {same} returning 1)
+select count(*) from done
+"""
+
+
 class Retention:
     """Runs the removals of a service, in their order, every hour. Safe in every process at once."""
 
@@ -86,32 +107,19 @@ class Retention:
 
 def of_every_service(service: ServiceName, settings: ServiceSettings) -> list[Removal]:
     """What each service has of its own: dead letters."""
-    own = f"split_part(queue, '.', 1) = '{service.value}'"
-    content = f"""
-with old as (
-  select id from work_items
-  where dead_at is not null and dead_at < {OLDER} and {own} and not payload ? '{PURGED}'
-  order by dead_at, id limit {BATCH} for update skip locked
-), emptied as (
-  update work_items w
-  set payload = jsonb_build_object('{PURGED}', true, 'event', case
+    old = f"dead_at is not null and dead_at < {OLDER} and split_part(queue, '.', 1) = '{service.value}'"
+    content = emptying(
+        "work_items",
+        "id",
+        f"{old} and not payload ? '{PURGED}' order by dead_at, id",
+        f"""payload = jsonb_build_object('{PURGED}', true, 'event', case
     when jsonb_typeof(payload -> 'event') = 'object' then (payload -> 'event') - 'knativeerrordata'
     when payload ? 'specversion' then jsonb_strip_nulls(jsonb_build_object(
       'type', payload -> 'type', 'id', payload -> 'id', 'source', payload -> 'source', 'subject', payload -> 'subject',
       'requestid', payload -> 'extensions' -> 'requestid'))
-    else '{{}}' end)
-  from old where w.id = old.id
-  returning 1
-)
-select count(*) from emptied
-"""
-    letters = f"""
-with old as (
-  select id from work_items where dead_at is not null and dead_at < {OLDER} and {own}
-  order by dead_at, id limit {BATCH} for update skip locked
-), gone as (delete from work_items w using old where w.id = old.id returning 1)
-select count(*) from gone
-"""
+    else '{{}}' end)""",
+    )
+    letters = deletion("work_items", "id", f"{old} order by dead_at, id")
     return [
         Removal("dead_letter_content", content, settings.dead_letter_content_days),
         Removal("dead_letters", letters, settings.dead_letter_days),

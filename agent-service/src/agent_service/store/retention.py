@@ -3,7 +3,7 @@
 A run's row without content still stops a late `request.created` from being answered again."""
 
 from shared_models.enums import ServiceName
-from shared_models.retention import BATCH, FIRST_ID, HOUR_IN_DAYS, OLDER, Removal, of_every_service
+from shared_models.retention import BATCH, FIRST_ID, HOUR_IN_DAYS, OLDER, Removal, deletion, of_every_service
 from shared_models.settings import ServiceSettings
 
 CONTENT = f"""
@@ -39,13 +39,7 @@ with old as (
 select count(*) from gone
 """
 
-RECORDS = f"""
-with old as (
-  select request_id from agent_runs where purged_at is not null and ended_at < {OLDER}
-  order by ended_at limit {BATCH} for update skip locked
-), gone as (delete from agent_runs r using old where r.request_id = old.request_id returning 1)
-select count(*) from gone
-"""
+RECORDS = deletion("agent_runs", "request_id", f"purged_at is not null and ended_at < {OLDER} order by ended_at")
 
 
 def removals(settings: ServiceSettings) -> list[Removal]:

@@ -1,7 +1,7 @@
 """What request-manager removes after its time: the words of requests, then their rows with the feedback, then conversations."""
 
 from shared_models.enums import ServiceName
-from shared_models.retention import BATCH, FIRST_ID, HOUR_IN_DAYS, OLDER, Removal, of_every_service
+from shared_models.retention import BATCH, FIRST_ID, HOUR_IN_DAYS, OLDER, Removal, deletion, of_every_service
 from shared_models.settings import ServiceSettings
 
 CONTENT = f"""
@@ -20,24 +20,16 @@ with old as (
 select count(*) from emptied
 """
 
-RECORDS = f"""
-with old as (
-  select request_id from request_logs where purged_at is not null and ended_at < {OLDER}
-  order by ended_at limit {BATCH} for update skip locked
-), gone as (delete from request_logs r using old where r.request_id = old.request_id returning 1)
-select count(*) from gone
-"""
+RECORDS = deletion("request_logs", "request_id", f"purged_at is not null and ended_at < {OLDER} order by ended_at")
 
 # A conversation that is being written to is locked, and so left alone.
-CONVERSATIONS = f"""
-with old as (
-  select session_id from conversations c
-  where session_id < {FIRST_ID} and last_request_at < {OLDER}
-    and not exists (select from request_logs r where r.session_id = c.session_id)
-  order by session_id limit {BATCH} for update skip locked
-), gone as (delete from conversations c using old where c.session_id = old.session_id returning 1)
-select count(*) from gone
-"""
+CONVERSATIONS = deletion(
+    "conversations",
+    "session_id",
+    f"""session_id < {FIRST_ID} and last_request_at < {OLDER}
+    and not exists (select from request_logs r where r.session_id = t.session_id)
+  order by session_id""",
+)
 
 
 def removals(settings: ServiceSettings) -> list[Removal]:
