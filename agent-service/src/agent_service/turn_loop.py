@@ -31,7 +31,6 @@ from agent_service.toolbox import Prepared, Toolbox, batches, rejected
 
 MOST_REJECTED = 3
 LEAST_BUDGET = 400
-RATE_LIMIT_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 20.0
 MAX_USER_CONTEXT = 2_000
 NOT_NOW = "This tool is not available now."

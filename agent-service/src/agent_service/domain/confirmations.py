@@ -70,7 +70,6 @@ class Asked:
     state: State
     expires_at: datetime
     outcome: str | None = None
-    answered_at: datetime | None = None
     answered_by: UUID | None = None
     is_last_said: bool = False
 
