@@ -9,6 +9,7 @@ from uuid import UUID
 
 import httpx
 import orjson
+from shared_models import answers
 from shared_models.enums import RequestStatus, SessionStatus
 from shared_models.events import CloudEvent, parse_http
 from shared_models.schemas import (
@@ -38,22 +39,8 @@ def answer_to(
     if status is RequestStatus.COMPLETED:
         agent = AgentRef(name="routing-agent", version="1")
         response = ResponseContent(content=content or f"You said: {request.content}", agent=agent)
-    return AgentResponse(
-        request_id=request.request_id,
-        session_id=request.session_id,
-        sequence=request.sequence,
-        person=request.person,
-        integration_type=request.integration_type,
-        status=status,
-        response=response,
-        error=error,
-        session_ended=session_ended,
-        delivery=request.delivery,
-        metadata=request.metadata,
-        created_at=request.created_at,
-        ended_at=datetime.now(UTC),
-        deadline_at=request.deadline_at,
-    )
+    ended_at = datetime.now(UTC)
+    return answers.answer_to(request, status, ended_at, response=response, error=error, session_ended=session_ended)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from shared_models.answers import answer_to
 from shared_models.enums import RequestStatus
 from shared_models.errors import ServiceError
 from shared_models.schemas import (
@@ -80,39 +81,13 @@ class Reply:
 
 
 def completed(request: NormalizedRequest, reply: Reply, *, now: datetime, session_ended: bool = False) -> AgentResponse:
-    return _answer(request, RequestStatus.COMPLETED, now, response=reply.content(), session_ended=session_ended)
+    response = reply.content()
+    return answer_to(request, RequestStatus.COMPLETED, now, response=response, session_ended=session_ended)
 
 
 def ended(request: NormalizedRequest, status: RequestStatus, error: ErrorInfo, *, now: datetime) -> AgentResponse:
     """An end without an answer."""
-    return _answer(request, status, now, error=error)
-
-
-def _answer(
-    request: NormalizedRequest,
-    status: RequestStatus,
-    now: datetime,
-    *,
-    response: ResponseContent | None = None,
-    error: ErrorInfo | None = None,
-    session_ended: bool = False,
-) -> AgentResponse:
-    return AgentResponse(
-        request_id=request.request_id,
-        session_id=request.session_id,
-        sequence=request.sequence,
-        person=request.person,
-        integration_type=request.integration_type,
-        status=status,
-        response=response,
-        error=error,
-        session_ended=session_ended,
-        delivery=request.delivery,
-        metadata=request.metadata,
-        created_at=request.created_at,
-        ended_at=now,
-        deadline_at=request.deadline_at,
-    )
+    return answer_to(request, status, now, error=error)
 
 
 def error_info(error: ServiceError) -> ErrorInfo:

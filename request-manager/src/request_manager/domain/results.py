@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
+from shared_models.answers import answer_to
 from shared_models.api import RequestAccepted, RequestDetail, RequestState
 from shared_models.enums import IntegrationType, RequestStatus
 from shared_models.schemas import (
@@ -195,39 +196,18 @@ def trace_of(stored: StoredRequest) -> str:
 
 def ended_by_us(request: NormalizedRequest, status: RequestStatus, error: ErrorInfo, now: datetime) -> AgentResponse:
     """An end that agent-service could not be asked for."""
-    return AgentResponse(
-        request_id=request.request_id,
-        session_id=request.session_id,
-        sequence=request.sequence,
-        person=request.person,
-        integration_type=request.integration_type,
-        status=status,
-        error=error,
-        delivery=request.delivery,
-        metadata=request.metadata,
-        created_at=request.created_at,
-        ended_at=now,
-        deadline_at=request.deadline_at,
-    )
+    return answer_to(request, status, now, error=error)
 
 
 def answer_of(stored: StoredRequest) -> AgentResponse:
     """The answer of an ended request as the dispatcher gets it. The content may be gone: then nothing is left to tell."""
-    result, request = stored.result, normalized(stored)
+    result = stored.result
     assert result.ended_at is not None
-    return AgentResponse(
-        request_id=request.request_id,
-        session_id=request.session_id,
-        sequence=request.sequence,
-        person=request.person,
-        integration_type=request.integration_type,
-        status=result.status,
+    return answer_to(
+        normalized(stored),
+        result.status,
+        result.ended_at,
         response=ResponseContent.model_validate_json(result.response) if result.response else None,
         error=ErrorInfo.model_validate_json(result.error) if result.error else None,
         session_ended=stored.session_ended,
-        delivery=request.delivery,
-        metadata=request.metadata,
-        created_at=request.created_at,
-        ended_at=result.ended_at,
-        deadline_at=request.deadline_at,
     )
