@@ -189,6 +189,42 @@ async def test_a_mention_in_a_channel_is_answered_in_a_thread_that_goes_on(slack
         await expect(page.locator("#thread")).to_be_hidden()
 
 
+async def test_what_is_written_while_a_message_is_on_its_way_is_the_next_message(
+    slack: SlackWorld, browser: Browser
+) -> None:
+    may_go = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await may_go.wait()
+        await route.continue_()
+
+    async with open_page(browser, f"{slack.url}/#/alice/app") as page:
+        await page.route("**/workspace/say", hold)
+        words = page.get_by_label("Message", exact=True)
+        for said in ("first", "second", "third"):
+            await words.fill(said)
+            await words.press("Enter")
+            await expect(words).to_have_value("")
+        await words.fill("a draft")
+        may_go.set()
+        await expect(page.locator("#messages article")).to_have_count(3)
+        await expect(words).to_have_value("a draft")
+    assert [each.text for each in slack.messages("alice")] == ["first", "second", "third"]
+
+
+async def test_a_message_that_cannot_be_sent_stands_in_its_box_again(slack: SlackWorld, browser: Browser) -> None:
+    async def refuse(route: Route) -> None:
+        await route.fulfill(json={"error": "It did not work."})
+
+    async with open_page(browser, f"{slack.url}/#/alice/app") as page:
+        await page.route("**/workspace/say", refuse)
+        words = page.get_by_label("Message", exact=True)
+        await words.fill("hello")
+        await words.press("Enter")
+        await expect(page.locator("#notice")).to_have_text("It did not work.")
+        await expect(words).to_have_value("hello")
+
+
 async def test_work_in_a_thread_can_be_stopped(slack: SlackWorld, browser: Browser) -> None:
     asked = slack.standin.say("alice", "#it-help", f"{MENTION} help")
     async with open_page(browser, f"{slack.url}/#/alice/it-help") as page:

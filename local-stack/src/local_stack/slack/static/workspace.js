@@ -214,20 +214,28 @@ function closeThread() {
   at("words").focus();
 }
 
-async function send(form, words, thread) {
+// Messages leave one after the other; what is written meanwhile is the next one.
+let lastSaid = Promise.resolve();
+
+function send(form, words, thread) {
   const files = form.querySelector("input[type=file]");
   const chosen = [...(files?.files ?? [])].map(({ name, type, size }) => ({ name, mimetype: type || "application/octet-stream", size }));
-  const text = words.value;
+  const [text, person, channel] = [words.value, state.person, state.room.id];
   if (!text.trim() && !chosen.length) return;
-  const command = /^(\/\S+)\s*([\s\S]*)$/.exec(text);
-  if (command && !thread) await attempt("command", { channel: state.room.id, command: command[1], text: command[2] });
-  else {
-    const answer = await attempt("say", { channel: state.room.id, text, thread, files: chosen });
-    if (answer.error) return;
-  }
   words.value = "";
   if (files) files.value = "";
   form.querySelector(".chosen").textContent = "";
+  grow(words);
+  const command = /^(\/\S+)\s*([\s\S]*)$/.exec(text);
+  if (command && !thread) attempt("command", { person, channel, command: command[1], text: command[2] });
+  else lastSaid = lastSaid.then(() => say(words, { person, channel, text, thread, files: chosen }));
+}
+
+async function say(words, message) {
+  const answer = await attempt("say", message);
+  const isHere = state.person === message.person && state.room?.id === message.channel;
+  if (!answer.error || words.value || !isHere) return;
+  words.value = message.text;
   grow(words);
 }
 
