@@ -2,8 +2,7 @@
 
 import json
 import subprocess
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from local_stack.problems import LaunchProblem
@@ -22,7 +21,6 @@ class Compose:
     engine: Engine
     variables: dict[str, str]
     files: tuple[str, ...] = ("docker-compose.yml",)
-    took_s: dict[str, float] = field(default_factory=dict)
 
     def __call__(self, *arguments: str) -> str:
         return self.engine.docker(*self._command(arguments), **self.variables)
@@ -35,14 +33,12 @@ class Compose:
         return ["compose", *(part for file in self.files for part in ("-f", file)), *arguments]
 
     def up(self, *profiles: str, more: tuple[str, ...] = ()) -> None:
-        """Returns when all is healthy; `took_s` tells how long that took."""
-        began_s = time.monotonic()
+        """Returns when all is healthy."""
         chosen = [part for profile in profiles for part in ("--profile", profile)]
         try:
             self(*chosen, "up", "--detach", "--wait", "--no-build", *more)
         except LaunchProblem as problem:
             raise AssertionError(f"{problem}\n{self('ps', '--all')}\n{self('logs', '--tail', '20')}") from problem
-        self.took_s["up " + " ".join(profiles)] = time.monotonic() - began_s
 
     def down(self) -> None:
         self("--profile", "*", "down", "--volumes", "--timeout", "5")
@@ -61,20 +57,27 @@ class Compose:
         return lines[-1].strip()
 
     def ask(self, content: str, **fields: str) -> Json:
-        """POST a question with curl, through the published port."""
-        reply = self.engine.inside(
-            *("curl", "--silent", "--show-error", "--max-time", "60", f"{API}/api/v1/requests/cli"),
-            *("-H", f"Authorization: Bearer {self.token()}", "-H", "Content-Type: application/json"),
-            *("-d", json.dumps({"content": content, **fields})),
-        )
-        answer: Json = json.loads(reply)
+        """POST a question; the answer has come."""
+        url = f"{API}/api/v1/requests/cli"
+        answer: Json = self.fetch(url, "POST", {"content": content, **fields}, bearer=self.token())
         assert answer.get("status") == "completed", answer
         return answer
+
+    def fetch(self, url: str, method: str = "GET", body: Json | None = None, *, bearer: str = "") -> Any:
+        """The JSON of a published port, by curl."""
+        options = ("--silent", "--show-error", "--max-time", "120", "--request", method)
+        sent = ("--data", json.dumps(body), "-H", "Content-Type: application/json") if body is not None else ()
+        signed = ("-H", f"Authorization: Bearer {bearer}") if bearer else ()
+        return json.loads(self.engine.inside("curl", *options, *sent, *signed, url))
+
+    def python(self, service: str, program: str) -> Any:
+        """What a program prints, as JSON, in a container of the service."""
+        return json.loads(self("exec", "-T", service, "/app/bin/python", "-c", program))
 
     def details(self, service: str) -> Json:
         """What the service tells operators of itself, asked from inside its container."""
         program = (
             "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/health/detailed').read().decode())"
         )
-        value: Json = json.loads(self("exec", "-T", service, "/app/bin/python", "-c", program))
+        value: Json = self.python(service, program)
         return value

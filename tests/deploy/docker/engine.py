@@ -4,21 +4,24 @@ Our own builds in this machine's network, to reach the package indexes, and runs
 
 import os
 import shutil
-import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 from local_stack.problems import LaunchProblem
 
+from tests.deploy.docker.guard import NAMESPACES, end_engine
 from tests.deploy.docker.packages import REPOSITORY, base_image, engine_environment, engine_programs, run
 from tests.support.waiting import eventually_blocking
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 BASE, PLAIN_BASE = "localhost/ssa-python-base:3.13", "localhost/ssa-python-base-plain:3.13"
+# Seconds on an idle machine: about 3 and 10.
+STARTS_WITHIN_S, STOPS_WITHIN_S = 180.0, 300.0
+DISK_BYTES = 64 * 2**30  # sparse: it takes what is written, about 5 GB
 SUBNETS = ("--bip", "10.190.0.1/24", "--default-address-pool", "base=10.191.0.0/16,size=24")
 
 
@@ -41,18 +44,23 @@ class Engine:
         )
 
     def inside(self, *command: str) -> str:
-        prefix = ("nsenter", f"--net=/var/run/netns/{self._namespace}") if self._namespace else ()
+        prefix = ("nsenter", f"--net={NAMESPACES / self._namespace}") if self._namespace else ()
         return run(*prefix, *command)
 
 
 class OwnEngine:
-    """The daemon over one data folder, in the machine's network or in its own."""
+    """The daemon over one data folder, in the machine's network or in its own. A guard ends it, should we be killed."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._root = engine_programs()
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="ssa-docker-"))
         self._namespace = f"ssa{os.getpid()}"
         self._daemon: subprocess.Popen[bytes] | None = None
+        guard = (sys.executable, "-m", "tests.deploy.docker.guard", str(folder), self._namespace)
+        self._guard = subprocess.Popen(
+            guard, cwd=REPOSITORY, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        self.disk = new_disk(folder)
         plugins = folder / "config/cli-plugins"
         plugins.mkdir(parents=True)
         for plugin in (self._root / "usr/libexec/docker/cli-plugins").iterdir():
@@ -68,9 +76,9 @@ class OwnEngine:
         return self._engine("")
 
     def in_its_own_network(self) -> Engine:
-        if not Path("/var/run/netns", self._namespace).exists():
+        if not (NAMESPACES / self._namespace).exists():
             run("ip", "netns", "add", self._namespace)
-        enter = ["nsenter", f"--net=/var/run/netns/{self._namespace}"]
+        enter = ["nsenter", f"--net={NAMESPACES / self._namespace}"]
         run(*enter, "ip", "link", "set", "lo", "up")
         self._start(enter, *SUBNETS)
         return self._engine(self._namespace)
@@ -87,7 +95,7 @@ class OwnEngine:
                 return False
             return True
 
-        eventually_blocking(answers, every_s=0.3)
+        eventually_blocking(answers, within_s=STARTS_WITHIN_S, every_s=0.3)
         return engine
 
     @property
@@ -100,7 +108,7 @@ class OwnEngine:
             *prefix,
             "dockerd",
             "--data-root",
-            str(self._folder / "data"),
+            str(self.disk / "data"),
             "--exec-root",
             str(self._folder / "exec"),
         ]
@@ -117,28 +125,34 @@ class OwnEngine:
 
     def stop(self) -> None:
         """Ends the daemon, and with it containerd and every container."""
-        if self._daemon is None:
-            return
-        family = (
-            [self._daemon, *psutil.Process(self._daemon.pid).children(recursive=True)]
-            if self._daemon.poll() is None
-            else []
-        )
-        self._daemon.send_signal(signal.SIGTERM)
-        self._daemon.wait(timeout=60)
-        for process in family[1:]:
-            if isinstance(process, psutil.Process) and process.is_running():
-                process.kill()
-        self._daemon = None
+        if self._daemon is not None:
+            end_engine(self._folder)
+            self._daemon.wait(timeout=STOPS_WITHIN_S)
+            self._daemon = None
 
     def close(self) -> None:
-        self.stop()
-        if Path("/var/run/netns", self._namespace).exists():
-            run("ip", "netns", "delete", self._namespace)
-        for mount in psutil.disk_partitions(all=True):
-            if mount.mountpoint.startswith(str(self._folder)):
-                run("umount", "-l", mount.mountpoint)
-        shutil.rmtree(self._folder)
+        """Leaves nothing of it. Raises LaunchProblem."""
+        try:
+            _, words = self._guard.communicate(timeout=STOPS_WITHIN_S)
+        finally:
+            if self._daemon is not None:
+                self._daemon.wait(timeout=STOPS_WITHIN_S)
+        if self._guard.returncode != 0:
+            raise LaunchProblem(words.decode())
+
+
+def new_disk(folder: Path) -> Path:
+    """A file system in one file: it is deleted at once, where a million small files can take minutes."""
+    file, disk = folder / "disk.img", folder / "disk"
+    disk.mkdir()
+    with file.open("wb") as sparse:
+        sparse.truncate(DISK_BYTES)
+    try:
+        run("mkfs.ext4", "-q", "-F", "-O", "^has_journal", "-E", "nodiscard", str(file))
+        run("mount", "-o", "loop", str(file), str(disk))
+    except LaunchProblem:  # no loop devices here: then it is a folder
+        file.unlink()
+    return disk
 
 
 def running_engine() -> Engine | None:
@@ -169,10 +183,10 @@ def engine_with_images() -> Iterator[tuple[Engine, dict[str, str]]]:
         build(found, **variables)
         yield found, variables
         return
-    own = OwnEngine(Path(tempfile.mkdtemp(prefix="ssa-docker-")))
+    own = OwnEngine()
     try:
         engine = own.in_this_network()
-        make_base(engine)
+        make_base(engine, own.disk)
         variables |= {"BASE_IMAGE": BASE}
         build(engine, BUILD_NETWORK="host", **variables)
         yield own.in_its_own_network(), variables
@@ -180,10 +194,10 @@ def engine_with_images() -> Iterator[tuple[Engine, dict[str, str]]]:
         own.close()
 
 
-def make_base(engine: Engine) -> None:
+def make_base(engine: Engine, scratch: Path) -> None:
     """The base image, with this machine's certificates: the package indexes may stand behind an authority of its own."""
     change = f"ENV SSL_CERT_FILE={CERTIFICATES}"
-    engine.docker("import", "--change", change, str(base_image()), PLAIN_BASE)
+    engine.docker("import", "--change", change, str(base_image(scratch)), PLAIN_BASE)
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(CERTIFICATES, folder)
         (Path(folder) / "Containerfile").write_text(f"FROM {PLAIN_BASE}\nCOPY {CERTIFICATES.name} {CERTIFICATES}\n")

@@ -3,9 +3,12 @@
 The packages come through this machine's own apt sources; releases that it does not have are asked of the same mirror."""
 
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
+from local_stack import die_with_parent
 from local_stack.problems import LaunchProblem
 
 REPOSITORY = Path(__file__).parents[3]
@@ -20,7 +23,8 @@ FROM_OWN_RELEASE = (
 IPTABLES = ("iptables", "ip6tables", "iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore")
 BASE_PACKAGES = "ca-certificates,python3,python3-venv"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-TIMEOUT_S = 600
+# Builds all images in about 2 minutes on an idle machine.
+TIMEOUT_S = 1800
 
 
 def run(*command: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -40,6 +44,8 @@ def run(*command: str, env: dict[str, str] | None = None, cwd: Path | None = Non
         raise LaunchProblem(
             f"{command[0]} does not run: {exc.strerror}; the Docker tests need Debian, or a Docker Engine"
         ) from exc
+    except subprocess.TimeoutExpired as exc:
+        raise LaunchProblem(f"{' '.join(command)[:200]} did not end within {TIMEOUT_S} s") from exc
     if done.returncode != 0:
         raise LaunchProblem(f"{' '.join(command)[:200]} failed: {(done.stderr or done.stdout)[-2000:]}")
     return done.stdout
@@ -64,15 +70,25 @@ def engine_programs() -> Path:
     return root
 
 
-def base_image() -> Path:
-    """A tar of Debian with Python: what the images stand on where no image registry is reached."""
+def base_image(scratch: Path) -> Path:
+    """A tar of Debian with Python, made in `scratch`: what the images stand on where no image registry is reached."""
     image = TOOLS / "base.tar"
     if not image.exists():
         unfinished = TOOLS / "base.unfinished.tar"
         program = engine_programs() / "usr/bin/mmdebstrap"
         source = f"deb [signed-by={KEYRING}] {_mirror()} {BASE_RELEASE} main"
         options = ("--mode=root", "--variant=minbase", "--skip=check/qemu", f"--include={BASE_PACKAGES}")
-        run("perl", str(program), *options, BASE_RELEASE, str(unfinished), source)
+        ends_with_us = (
+            sys.executable,
+            "-I",
+            "-S",
+            die_with_parent.__file__,
+            str(os.getpid()),
+            str(int(signal.SIGTERM)),
+            "-",
+        )
+        make = ("perl", str(program), *options, BASE_RELEASE, str(unfinished), source)
+        run(*ends_with_us, *make, env=os.environ | {"TMPDIR": str(scratch)})
         unfinished.rename(image)
     return image
 

@@ -1,13 +1,14 @@
 """`docker compose up --wait` on a real engine: the conversation in both modes, and a service that is killed comes back."""
 
-import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.deploy.docker.compose import Compose, Json
+from tests.support.measures import Measured
 from tests.support.waiting import eventually_blocking
 
 SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
@@ -16,10 +17,17 @@ WHOLE = [((), "direct"), (("eventing",), "eventing")]
 
 
 @pytest.fixture(params=WHOLE, ids=[mode for _, mode in WHOLE])
-def mode(compose: Compose, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The whole system in a mode, from nothing."""
+def mode(compose: Compose, request: pytest.FixtureRequest, measured: Measured) -> Iterator[str]:
+    """The whole system in a mode, from nothing; its first question is answered."""
     profiles, name = request.param
+    began_s = time.monotonic()
     compose.up(*profiles)
+    healthy_s = time.monotonic() - began_s
+    compose.ask("hello")
+    answered_s = time.monotonic() - began_s
+    measured(
+        f"docker compose up --wait, {name}", f"healthy after {healthy_s:.1f} s, first answer after {answered_s:.1f} s"
+    )
     yield name
     compose.down()
 
@@ -27,7 +35,7 @@ def mode(compose: Compose, request: pytest.FixtureRequest) -> Iterator[str]:
 def tickets(compose: Compose) -> list[Json]:
     """What the ServiceNow stand-in has on its disk."""
     program = "import pathlib; print(pathlib.Path('/state/tickets.json').read_text())"
-    found: list[Json] = json.loads(compose("exec", "-T", "servicenow", "/app/bin/python", "-c", program))["tickets"]
+    found: list[Json] = compose.python("servicenow", program)["tickets"]
     return found
 
 
