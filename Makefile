@@ -67,10 +67,10 @@ bench: sync ## Measure the product against the floor of this machine
 chaos: sync ## Kill everything again and again, and audit what is left (options: ARGS="--modes direct --seeds 1")
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-images: ## Build the images of the services with podman or docker (IMAGE_PREFIX, IMAGE_TAG, BASE_IMAGE)
+images: ## Build the images of the services with podman or docker (IMAGE_PREFIX, IMAGE_TAG, BASE_IMAGE, BUILD_ARGS)
 	@for name in $(IMAGES); do \
 	  $(BUILDER) build --file Containerfile --target "$$name" --tag "$(IMAGE_PREFIX)/$$name:$(IMAGE_TAG)" \
-	    $(if $(BASE_IMAGE),--build-arg "BASE_IMAGE=$(BASE_IMAGE)") --build-arg "REVISION=$$(git rev-parse HEAD)" . || exit 1; \
+	    $(if $(BASE_IMAGE),--build-arg "BASE_IMAGE=$(BASE_IMAGE)") $(BUILD_ARGS) --build-arg "REVISION=$$(git rev-parse HEAD)" . || exit 1; \
 	done
 
 lock: $(UV) ## Renew uv.lock and the locks of the model servers and of the scanners

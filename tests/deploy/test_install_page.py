@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from shared_models.tokens import IdentitySigner, IdentityVerifier
 
 from tests.support.chart import APIS
-from tests.support.helm import OLDER_VERSION, REPOSITORY, REQUIRED, VERSION, helm
+from tests.support.helm import OLDER_VERSION, REPOSITORY, REQUIRED, VERSION, HelmFailed, helm
+from tests.support.kubernetes_api import kubernetes_api
 
 PAGE = (REPOSITORY / "docs" / "install-kubernetes.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -37,6 +38,20 @@ def as_template(command: list[str]) -> list[str]:
 def test_each_installation_renders(command: list[str], version: str) -> None:
     text = helm(*as_template(command), "--api-versions", ",".join(APIS.values()), version=version)
     assert ("kind: Trigger" in text) is any("eventing.enabled=true" in part for part in command)
+
+
+@pytest.mark.parametrize("version", [VERSION, OLDER_VERSION])
+def test_the_secret_of_the_page_is_enough_for_its_installation(tmp_path: Path, version: str) -> None:
+    [create] = [command for command in COMMANDS if "secret" in command]
+    keys = re.findall(r"--from-literal=([A-Z_]+)=", PAGE)
+    name = create[create.index("generic") + 1]
+    with kubernetes_api(tmp_path, {name: keys}) as kubeconfig:
+        cluster = ("--kubeconfig", str(kubeconfig), "--dry-run=server", "--disable-openapi-validation")
+        [install] = [command for command in INSTALLS if "install" in command]
+        given = as_template(install)
+        assert "kind: Deployment" in helm(*given, *cluster, version=version)
+        with pytest.raises(HelmFailed, match="has no key"):
+            helm(*given, *cluster, "--set", "secretKeys.SECRETS_KEY=other", version=version)
 
 
 def test_the_page_installs_and_switches_to_events() -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ import yaml
 
 type Json = dict[str, object]
 
-NAMESPACE = "default"
 # What an empty cluster serves of the kinds that the chart makes, by group and version.
 KINDS = {
     "v1": {
@@ -30,7 +30,7 @@ NOT_FOUND: Json = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "r
 
 
 def replies(secrets: Mapping[str, Sequence[str]]) -> dict[str, Json]:
-    """By path.
+    """By path, without the namespace: each has the same.
 
     Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#discovery-api"""
     found: dict[str, Json] = {
@@ -48,9 +48,9 @@ def replies(secrets: Mapping[str, Sequence[str]]) -> dict[str, Json]:
         found[path] = {"kind": "APIResourceList", "groupVersion": group, "resources": resources}
     for name, keys in secrets.items():
         data = {key: base64.b64encode(b"value").decode() for key in keys}
-        about = {"name": name, "namespace": NAMESPACE}
+        about = {"name": name}
         secret: Json = {"kind": "Secret", "apiVersion": "v1", "metadata": about, "data": data}
-        found[f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}"] = secret
+        found[f"/api/v1/secrets/{name}"] = secret
     return found
 
 
@@ -67,7 +67,7 @@ def kubernetes_api(folder: Path, secrets: Mapping[str, Sequence[str]]) -> Iterat
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            reply = known.get(self.path.partition("?")[0])
+            reply = known.get(re.sub("/namespaces/[^/]+", "", self.path.partition("?")[0]))
             body = json.dumps(reply or NOT_FOUND).encode()
             self.send_response(404 if reply is None else 200)
             self.send_header("Content-Type", "application/json")

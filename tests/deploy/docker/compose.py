@@ -25,6 +25,10 @@ class Compose:
     def __call__(self, *arguments: str) -> str:
         return self.engine.docker(*self._command(arguments), **self.variables)
 
+    def shell(self, command: str) -> str:
+        """What a line of a page prints, with the Compose files that a reader has."""
+        return self.engine.shell(command, **self.variables)
+
     def started(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """A command that goes on, with pipes at all its streams."""
         return self.engine.started(*self._command(arguments), **self.variables)

@@ -22,6 +22,7 @@ BASE, PLAIN_BASE = "localhost/ssa-python-base:3.13", "localhost/ssa-python-base-
 # Seconds on an idle machine: about 3 and 10.
 STARTS_WITHIN_S, STOPS_WITHIN_S = 180.0, 300.0
 DISK_BYTES = 64 * 2**30  # sparse: it takes what is written, about 5 GB
+MADE = "0.1.0"
 SUBNETS = ("--bip", "10.190.0.1/24", "--default-address-pool", "base=10.191.0.0/16,size=24")
 
 
@@ -35,6 +36,11 @@ class Engine:
 
     def docker(self, *arguments: str, **environment: str) -> str:
         return run(self._program, *arguments, env=self._environment | environment, cwd=REPOSITORY)
+
+    def shell(self, command: str, **environment: str) -> str:
+        """A line as it is typed, with this engine's `docker`."""
+        path = f"{Path(self._program).parent}{os.pathsep}{os.environ['PATH']}"
+        return run("sh", "-c", command, env=self._environment | environment | {"PATH": path}, cwd=REPOSITORY)
 
     def started(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
         pipe = subprocess.PIPE
@@ -170,8 +176,12 @@ def running_engine() -> Engine | None:
 
 
 def build(engine: Engine, **environment: str) -> None:
-    """All images of docker-compose.yml."""
+    """All images of docker-compose.yml; and, from the cache, those of the services as for a registry, with a tag of their own."""
     engine.docker("compose", "build", "--quiet", **environment)
+    network = environment.get("BUILD_NETWORK", "default")
+    engine.shell(
+        f"make --silent images BUILDER=docker IMAGE_TAG={MADE} BUILD_ARGS='--quiet --network {network}'", **environment
+    )
 
 
 @contextmanager
@@ -187,8 +197,8 @@ def engine_with_images() -> Iterator[tuple[Engine, dict[str, str]]]:
     try:
         engine = own.in_this_network()
         make_base(engine, own.disk)
-        variables |= {"BASE_IMAGE": BASE}
-        build(engine, BUILD_NETWORK="host", **variables)
+        variables |= {"BASE_IMAGE": BASE, "BUILD_NETWORK": "host"}
+        build(engine, **variables)
         yield own.in_its_own_network(), variables
     finally:
         own.close()

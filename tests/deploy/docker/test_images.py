@@ -1,10 +1,13 @@
-"""What is in the images, and that they run as a stranger who may write nothing."""
+"""What is in the images of `make images`, and that they run as a stranger who may write nothing."""
 
 import json
+import subprocess
 
 import pytest
 
 from tests.deploy.docker.compose import Compose
+from tests.deploy.docker.engine import MADE
+from tests.deploy.docker.packages import REPOSITORY
 
 SERVICES = {
     "request-manager": "request_manager",
@@ -20,7 +23,12 @@ STRANGER_MORE = ("--security-opt", "no-new-privileges")
 
 
 def image(compose: Compose, name: str) -> str:
-    return f"{compose.variables['IMAGE_PREFIX']}/{name}:latest"
+    return f"{compose.variables['IMAGE_PREFIX']}/{name}:{MADE}"
+
+
+def revision() -> str:
+    head = ("git", "rev-parse", "HEAD")
+    return subprocess.run(head, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
 
 
 def run_as_stranger(compose: Compose, name: str, *command: str) -> str:
@@ -44,6 +52,7 @@ def test_an_image_is_labelled_and_runs_as_nobody_in_particular(compose: Compose,
     config = json.loads(compose.inspect(image(compose, name), "{{json .Config}}"))
     assert config["User"] == "1001:0"
     assert config["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert config["Labels"]["org.opencontainers.image.revision"] == revision()
     assert config["Cmd"][0] == "/app/bin/python", "no shell stands between the signal and the service"
     assert not config.get("Entrypoint")
     check = config["Healthcheck"]["Test"]
