@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +38,22 @@ class Compose:
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return ["compose", *(part for file in self.files for part in ("-f", file)), *arguments]
 
-    def up(self, *profiles: str, more: tuple[str, ...] = ()) -> None:
+    def up(self, *profiles: str) -> None:
         """Returns when all is healthy."""
         chosen = [part for profile in profiles for part in ("--profile", profile)]
         try:
-            self(*chosen, "up", "--detach", "--wait", "--no-build", *more)
+            self(*chosen, "up", "--detach", "--wait", "--no-build")
         except LaunchProblem as problem:
             raise AssertionError(f"{problem}\n{self('ps', '--all')}\n{self('logs', '--tail', '20')}") from problem
+
+    @contextmanager
+    def running(self, *profiles: str) -> Iterator[None]:
+        """The whole system, from nothing; nothing is left of it."""
+        try:
+            self.up(*profiles)
+            yield
+        finally:
+            self.down()
 
     def down(self) -> None:
         self("--profile", "*", "down", "--volumes", "--timeout", "5")

@@ -178,7 +178,7 @@ def running_engine() -> Engine | None:
 def build(engine: Engine, **environment: str) -> None:
     """All images of docker-compose.yml; and, from the cache, those of the services as for a registry, with a tag of their own."""
     engine.docker("compose", "build", "--quiet", **environment)
-    network = environment.get("BUILD_NETWORK", "default")
+    network = (os.environ | environment).get("BUILD_NETWORK", "default")
     engine.shell(
         f"make --silent images BUILDER=docker IMAGE_TAG={MADE} BUILD_ARGS='--quiet --network {network}'", **environment
     )

@@ -13,7 +13,7 @@ import threading
 import time
 
 HOST, PORT = "request-manager", 8080
-TRY_AGAIN_S, GIVE_UP_S = 0.2, 180.0
+TRY_AGAIN_S, GIVE_UP_S = 0.2, 300.0
 WORKERS = 64
 
 

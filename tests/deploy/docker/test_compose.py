@@ -21,15 +21,13 @@ def mode(compose: Compose, request: pytest.FixtureRequest, measured: Measured) -
     """The whole system in a mode, from nothing; its first question is answered."""
     profiles, name = request.param
     began_s = time.monotonic()
-    compose.up(*profiles)
-    healthy_s = time.monotonic() - began_s
-    compose.ask("hello")
-    answered_s = time.monotonic() - began_s
-    measured(
-        f"docker compose up --wait, {name}", f"healthy after {healthy_s:.1f} s, first answer after {answered_s:.1f} s"
-    )
-    yield name
-    compose.down()
+    with compose.running(*profiles):
+        healthy_s = time.monotonic() - began_s
+        compose.ask("hello")
+        answered_s = time.monotonic() - began_s
+        words = f"healthy after {healthy_s:.1f} s, first answer after {answered_s:.1f} s"
+        measured(f"docker compose up --wait, {name}", words)
+        yield name
 
 
 def tickets(compose: Compose) -> list[Json]:

@@ -19,10 +19,13 @@ def modes(compose: Compose) -> set[str]:
 
 def test_each_command_of_the_page_works_in_its_order(compose: Compose) -> None:
     said: Json = {}
-    for number, command in enumerate(COMMANDS):
-        said[command] = compose.shell(command)
-        if command.endswith("up --wait"):
-            assert modes(compose) == {"eventing" if "--profile eventing" in command else "direct"}, (number, command)
+    try:
+        for number, command in enumerate(COMMANDS):
+            said[command] = compose.shell(command)
+            if command.endswith("up --wait"):
+                assert modes(compose) == {"eventing" if "--profile eventing" in command else "direct"}, number
+    finally:
+        compose.down()
     assert "Token of" in said["docker compose logs access"]
     assert "laptop" in said['docker compose run --rm ssa ask "I need a new laptop"']
     assert compose("ps", "--all", "--quiet") == ""
