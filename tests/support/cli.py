@@ -184,3 +184,10 @@ def ssa(
 
 def lines(text: str) -> Sequence[str]:
     return [line for line in text.splitlines() if line.strip()]
+
+
+def both(api: FakeRequestManager, *arguments: str) -> tuple[str, Any]:
+    """What a person sees, and the document of `--json`."""
+    shown, document = ssa(*arguments, api=api), ssa(*arguments, "--json", api=api)
+    assert (shown.exit_code, document.exit_code) == (0, 0)
+    return shown.stdout, json.loads(document.stdout)

@@ -17,8 +17,8 @@ from shared_models.schemas import NormalizedRequest
 from shared_models.tokens import ServiceTokens
 
 from tests.support import agent_world, dispatcher, request_manager
-from tests.support.agent_world import says
 from tests.support.neighbours import answer_to
+from tests.support.scripted_outside import says
 from tests.support.waiting import eventually
 
 RECEIVER_URL = os.environ.get("RECEIVER_URL", "")

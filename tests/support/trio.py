@@ -26,9 +26,10 @@ from shared_models.events import CloudEvent, EventType
 from shared_models.tokens import ServiceTokens, new_identity_key_pair
 from shared_models.web import DEAD_LETTERS_PATH, EVENTS_PATH
 
-from tests.support.agent_world import LAPTOP, ROUTER, ScriptedKnowledge, ScriptedModel, ScriptedTools
+from tests.support.agent_world import LAPTOP, ROUTER
 from tests.support.fake_broker import BROKER_URL, FakeBroker
 from tests.support.request_manager import Someone
+from tests.support.scripted_outside import ScriptedKnowledge, ScriptedModel, ScriptedTools
 from tests.support.waiting import eventually
 
 TOKEN_KEY = "k" * 40

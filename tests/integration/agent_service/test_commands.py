@@ -7,7 +7,8 @@ from shared_models.enums import RequestStatus
 from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse
 
-from tests.support.agent_world import AgentWorld, agent_world, calls, says
+from tests.support.agent_world import AgentWorld, agent_world
+from tests.support.scripted_outside import calls, says
 
 
 def content(answer: AgentResponse) -> str:

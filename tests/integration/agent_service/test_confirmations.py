@@ -11,7 +11,8 @@ from shared_models.enums import RequestStatus
 from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse, Confirmation, ConfirmDecision
 
-from tests.support.agent_world import BEN, LAPTOP, ROUTER, AgentWorld, agent_world, calls, says
+from tests.support.agent_world import BEN, LAPTOP, ROUTER, AgentWorld, agent_world
+from tests.support.scripted_outside import calls, says
 
 TICKET = "open_laptop_refresh_ticket"
 OPENED = '{"status": "opened", "ticket_number": "REQ0000042"}'

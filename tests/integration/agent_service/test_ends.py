@@ -8,7 +8,8 @@ from shared_models.enums import RequestStatus
 from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse, NormalizedRequest, Person, RunView
 
-from tests.support.agent_world import BEN, AgentWorld, agent_world, calls
+from tests.support.agent_world import BEN, AgentWorld, agent_world
+from tests.support.scripted_outside import calls
 from tests.support.waiting import eventually
 
 

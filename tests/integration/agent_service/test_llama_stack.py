@@ -20,7 +20,6 @@ from agent_service.errors import (
 )
 from agent_service.llama_stack import LlamaStack
 from aiohttp import web
-from shared_clients.http import create_http
 from shared_models.telemetry import span
 
 from tests.support.scripted_responses import (
@@ -49,13 +48,6 @@ CALL = ModelCall(
     timeout_s=10,
 )
 SHORT = replace(CALL, timeout_s=0.2)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    client = create_http()
-    yield client
-    await client.aclose()
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from agent_service.routes.runs import stream
 from shared_clients.stream import ServerSentEvent
 from shared_models.schemas import AgentResponse, NormalizedRequest
 
-from tests.support.agent_world import AgentWorld, BreaksOff, agent_world, calls, says
+from tests.support.agent_world import AgentWorld, agent_world
+from tests.support.scripted_outside import BreaksOff, calls, says
 from tests.support.waiting import eventually
 
 

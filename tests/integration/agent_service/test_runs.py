@@ -8,7 +8,8 @@ from shared_models.enums import RequestStatus
 from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse
 
-from tests.support.agent_world import ANA, BEN, AgentWorld, agent_world, says
+from tests.support.agent_world import ANA, BEN, AgentWorld, agent_world
+from tests.support.scripted_outside import says
 from tests.support.waiting import eventually
 
 

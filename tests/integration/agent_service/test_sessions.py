@@ -9,7 +9,8 @@ from shared_models.enums import ServiceName
 from shared_models.schemas import Person
 from shared_models.tokens import Acting
 
-from tests.support.agent_world import ANA, BEN, AgentWorld, ServerCopies, agent_world, calls, says
+from tests.support.agent_world import ANA, BEN, AgentWorld, agent_world
+from tests.support.scripted_outside import ServerCopies, calls, says
 
 
 def acting(world: AgentWorld, person: Person) -> dict[str, str]:

@@ -4,7 +4,8 @@ import asyncpg
 from shared_models.database import asyncpg_url
 from shared_models.ids import new_id
 
-from tests.support.agent_world import ANA, AgentWorld, agent_world, calls, says
+from tests.support.agent_world import ANA, AgentWorld, agent_world
+from tests.support.scripted_outside import calls, says
 
 # What every process sends now and then, however many requests there are: renewals, claims, the look at all waiters.
 HOUSEKEEPING = (

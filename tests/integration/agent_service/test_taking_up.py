@@ -7,7 +7,8 @@ from agent_service.domain.ports import ModelCall, ModelReply
 from shared_models.enums import RequestStatus
 from shared_models.schemas import AgentResponse
 
-from tests.support.agent_world import AgentWorld, agent_world, calls, says
+from tests.support.agent_world import AgentWorld, agent_world
+from tests.support.scripted_outside import calls, says
 from tests.support.waiting import eventually
 
 TO_LAPTOPS = calls(("transfer_to_agent", {"agent": "laptop-refresh"}))

@@ -16,7 +16,8 @@ from agent_service.errors import (
 from shared_models.enums import RequestStatus
 from shared_models.schemas import AgentResponse
 
-from tests.support.agent_world import LAPTOP, LIMITS, ROUTER, AgentWorld, Scripted, agent_world, calls, says
+from tests.support.agent_world import LAPTOP, LIMITS, ROUTER, AgentWorld, agent_world
+from tests.support.scripted_outside import Scripted, calls, says
 
 TO_LAPTOPS = calls(("transfer_to_agent", {"agent": "laptop-refresh"}))
 PASSAGE = Passage("VPN guide", "Sign in", "Start the client and sign in.", 0.9)

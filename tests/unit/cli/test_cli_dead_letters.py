@@ -25,11 +25,6 @@ LETTER: dict[str, Any] = {
 PAGE = {"items": [LETTER], "next_cursor": "1~x", "unreachable": ["integration-dispatcher"]}
 
 
-@pytest.fixture
-def api() -> FakeRequestManager:
-    return FakeRequestManager()
-
-
 def test_dead_letters_are_listed_with_cause_and_what_is_missing_is_told(api: FakeRequestManager) -> None:
     api.on("GET", LETTERS, reply(PAGE))
     shown = ssa("dead-letters", "list", api=api)
