@@ -17,7 +17,6 @@ from tests.support.chart import (
 )
 
 NAMES = pytest.mark.parametrize("name", VALUES)
-WORKLOADS = ("Deployment", "Job")
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 TRIGGER_DELIVERY = {"retry", "backoffPolicy", "backoffDelay", "timeout", "deadLetterSink"}
 OWN_SECRETS = {"secrets", "tls", "pull"}  # of the user, by the values of tests.support.chart

@@ -65,7 +65,6 @@ class DeviceLogin:
     scope: str
     outcome: dict[str, Any] | str = "authorization_pending"
     slow_downs: int = 0
-    polls: int = 0
 
 
 class OidcIssuer:
@@ -231,7 +230,6 @@ class OidcIssuer:
         login = self.device_logins.get(form.get("device_code", ""))
         if login is None or login.client_id != form.get("client_id"):
             return _error("invalid_grant")
-        login.polls += 1
         if login.slow_downs > 0:
             login.slow_downs -= 1
             return _error("slow_down")

@@ -24,7 +24,6 @@ from tests.support.waiting import eventually
 SIGNING_SECRET = "a-signing-secret-of-the-tests"
 BOT_TOKEN = "xoxb-a-bot-token-of-the-tests"
 APP_TOKEN = "xapp-an-app-token-of-the-tests"
-NO_RETRIES: tuple[float, ...] = ()
 
 __all__ = ["APP_TOKEN", "BOT_TOKEN", "BOT_USER_ID", "MENTION", "SIGNING_SECRET", "TEAM_ID", "Fault", "SlackWorld"]
 

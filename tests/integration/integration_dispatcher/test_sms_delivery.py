@@ -13,7 +13,6 @@ from tests.support.sms import PHONE, SmsWorld, sms_world
 from tests.support.waiting import eventually
 
 MESSAGES = "/Messages.json"
-OTHER_PHONE = "+14155550101"
 
 
 @pytest.fixture
