@@ -1,7 +1,6 @@
 """Failed deliveries and reports as dead letters, as request-manager gathers them for the operators."""
 
 from collections import deque
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,6 @@ from integration_dispatcher.store.names import EVENTS
 from shared_models.ids import new_id
 
 from tests.support.dispatcher import Dispatcher, ended, service_token, wish
-from tests.support.servers import free_socket, serving
 from tests.support.waiting import eventually
 from tests.support.webhook import WebhookReceiver
 
@@ -33,20 +31,11 @@ async def letters(dispatcher: Dispatcher, **params: Any) -> list[dict[str, Any]]
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[tuple[WebhookReceiver, str]]:
-    sock, url = free_socket()
-    receiver = WebhookReceiver()
-    async with serving(receiver.app(), sock):
-        yield receiver, url + "/hook"
-
-
-@pytest.fixture
-async def failed(dispatcher: Dispatcher, receiver: tuple[WebhookReceiver, str]) -> dict[str, Any]:
+async def failed(dispatcher: Dispatcher, receiver: WebhookReceiver) -> dict[str, Any]:
     """A delivery that its receiver has refused for good."""
     user = new_id()
-    hook, url = receiver
-    hook.failures = deque([410])
-    await dispatcher.set_webhook(user, url)
+    receiver.failures = deque([410])
+    await dispatcher.set_webhook(user, receiver.url)
     await dispatcher.plan(ended(user, wish("webhook"), content=PRIVATE))
     await dispatcher.idle()
     [delivery] = await dispatcher.deliveries(user)
@@ -73,13 +62,13 @@ async def test_a_failed_delivery_is_listed_and_shown_without_its_content(
 
 
 async def test_a_replayed_delivery_arrives_with_the_same_id_and_leaves_the_list(
-    dispatcher: Dispatcher, receiver: tuple[WebhookReceiver, str], failed: dict[str, Any]
+    dispatcher: Dispatcher, receiver: WebhookReceiver, failed: dict[str, Any]
 ) -> None:
     [letter] = await letters(dispatcher)
     await dispatcher.sql("update user_integration_configs set enabled = true")
     assert (await call(dispatcher, "POST", f"/{letter['id']}/replay")).status_code == 202
     await dispatcher.idle()
-    first, second = receiver[0].tries
+    first, second = receiver.tries
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert await letters(dispatcher) == []
     assert (await call(dispatcher, "POST", f"/{letter['id']}/replay")).status_code == 404

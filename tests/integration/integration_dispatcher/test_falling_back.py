@@ -2,30 +2,16 @@
 
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
-import pytest
 from shared_models.enums import Role
 from shared_models.ids import new_id
+from shared_models.schemas import DeliveryWish
 
 from tests.support.dispatcher import PREFERRED, Dispatcher, ended, running, settings, wish
-from tests.support.servers import free_socket, serving
 from tests.support.waiting import eventually
 from tests.support.webhook import HANG, WebhookReceiver
-
-# The webhook waits long before it is tried again; the test inbox is the fall-back.
-PATIENT = {"webhook": {"retry_delay_seconds": 40}}
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[tuple[WebhookReceiver, str]]:
-    sock, url = free_socket()
-    receiver = WebhookReceiver()
-    async with serving(receiver.app(), sock):
-        yield receiver, url + "/hook"
-
-
-type Hook = tuple[WebhookReceiver, str]
 
 
 async def until_statuses(dispatcher: Dispatcher, user: UUID, **expected: str) -> None:
@@ -33,6 +19,21 @@ async def until_statuses(dispatcher: Dispatcher, user: UUID, **expected: str) ->
         return await dispatcher.statuses(user) == expected
 
     await eventually(reached)
+
+
+@asynccontextmanager
+async def refused_once(
+    database_url: str, receiver: WebhookReceiver, delivery: DeliveryWish = PREFERRED, *, waits_s: int = 40
+) -> AsyncIterator[tuple[Dispatcher, UUID]]:
+    """A person's message whose webhook answered 503, and which waits long for its next try; the test inbox is the fall-back."""
+    user = new_id()
+    receiver.failures = deque([503])
+    defaults = {"webhook": {"retry_delay_seconds": waits_s}}
+    async with running(settings(database_url, integration_defaults=defaults)) as dispatcher:
+        await dispatcher.set_webhook(user, receiver.url)
+        await dispatcher.plan(ended(user, delivery))
+        await until_statuses(dispatcher, user, webhook="retrying")
+        yield dispatcher, user
 
 
 async def make_due(dispatcher: Dispatcher, *, retries: bool = False) -> None:
@@ -49,16 +50,15 @@ async def make_due(dispatcher: Dispatcher, *, retries: bool = False) -> None:
 
 
 async def test_the_next_integration_takes_over_at_once_when_one_fails_for_good(
-    dispatcher: Dispatcher, receiver: Hook
+    dispatcher: Dispatcher, receiver: WebhookReceiver
 ) -> None:
     user = new_id()
-    hook, url = receiver
-    hook.failures = deque([500] * 3)
-    await dispatcher.set_webhook(user, url, retry_count=2)
+    receiver.failures = deque([500] * 3)
+    await dispatcher.set_webhook(user, receiver.url, retry_count=2)
     await dispatcher.plan(ended(user, PREFERRED))
     await until_statuses(dispatcher, user, webhook="failed", test="delivered")
     await dispatcher.idle()
-    assert len(hook.tries) == 3
+    assert len(receiver.tries) == 3
     assert len(await dispatcher.inbox(user)) == 1
     assert {(r.integration.value, r.status.value) for r in dispatcher.sink.reports} == {
         ("webhook", "failed"),
@@ -66,31 +66,21 @@ async def test_the_next_integration_takes_over_at_once_when_one_fails_for_good(
     }
 
 
-async def test_a_slow_integration_is_overtaken_and_its_unsent_twin_cancelled(database_url: str, receiver: Hook) -> None:
-    user = new_id()
-    hook, url = receiver
-    hook.failures = deque([503])
-    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
-        await dispatcher.set_webhook(user, url)
-        await dispatcher.plan(ended(user, PREFERRED))
-        await until_statuses(dispatcher, user, webhook="retrying")
+async def test_a_slow_integration_is_overtaken_and_its_unsent_twin_cancelled(
+    database_url: str, receiver: WebhookReceiver
+) -> None:
+    async with refused_once(database_url, receiver) as (dispatcher, user):
         await make_due(dispatcher)
         await until_statuses(dispatcher, user, webhook="cancelled", test="delivered")
         await make_due(dispatcher, retries=True)
         await dispatcher.idle()
-        assert len(hook.tries) == 1
+        assert len(receiver.tries) == 1
         late = {item["integration"]: item["is_late"] for item in await dispatcher.deliveries(user)}
     assert late == {"webhook": False, "test": False}
 
 
-async def test_a_success_after_the_fall_back_is_marked_late(database_url: str, receiver: Hook) -> None:
-    user = new_id()
-    hook, url = receiver
-    hook.failures = deque([503])
-    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
-        await dispatcher.set_webhook(user, url)
-        await dispatcher.plan(ended(user, PREFERRED))
-        await until_statuses(dispatcher, user, webhook="retrying")
+async def test_a_success_after_the_fall_back_is_marked_late(database_url: str, receiver: WebhookReceiver) -> None:
+    async with refused_once(database_url, receiver) as (dispatcher, user):
         # As if the next integration had been started.
         await dispatcher.sql("update delivery_plans set position = 1, fallback_at = null")
         await make_due(dispatcher, retries=True)
@@ -100,30 +90,22 @@ async def test_a_success_after_the_fall_back_is_marked_late(database_url: str, r
     assert delivery["is_late"] is True
 
 
-async def test_a_fall_back_that_meets_a_delivered_message_sends_nothing(database_url: str, receiver: Hook) -> None:
-    user = new_id()
-    hook, url = receiver
-    hook.failures = deque([503])
-    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
-        await dispatcher.set_webhook(user, url)
-        await dispatcher.plan(ended(user, PREFERRED))
-        await until_statuses(dispatcher, user, webhook="retrying")
+async def test_a_fall_back_that_meets_a_delivered_message_sends_nothing(
+    database_url: str, receiver: WebhookReceiver
+) -> None:
+    async with refused_once(database_url, receiver) as (dispatcher, user):
         # Another replica has delivered in the moment between this row's plan and its start.
         await dispatcher.sql("update delivery_plans set delivered_at = now()")
         await make_due(dispatcher, retries=True)
         await dispatcher.idle()
         assert await dispatcher.statuses(user) == {"webhook": "cancelled"}
-    assert len(hook.tries) == 1
+    assert len(receiver.tries) == 1
 
 
-async def test_a_fall_back_that_was_switched_off_meanwhile_is_skipped(database_url: str, receiver: Hook) -> None:
-    user = new_id()
-    hook, url = receiver
-    hook.failures = deque([503])
-    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
-        await dispatcher.set_webhook(user, url)
-        await dispatcher.plan(ended(user, PREFERRED))
-        await until_statuses(dispatcher, user, webhook="retrying")
+async def test_a_fall_back_that_was_switched_off_meanwhile_is_skipped(
+    database_url: str, receiver: WebhookReceiver
+) -> None:
+    async with refused_once(database_url, receiver) as (dispatcher, user):
         await dispatcher.call("PUT", "/api/v1/users/{me}/integrations/test", user, json={"enabled": False})
         await make_due(dispatcher)
         assert await dispatcher.statuses(user) == {"webhook": "retrying"}
@@ -131,40 +113,29 @@ async def test_a_fall_back_that_was_switched_off_meanwhile_is_skipped(database_u
 
 
 async def test_an_integration_that_was_switched_off_after_planning_is_not_used(
-    database_url: str, receiver: Hook
+    database_url: str, receiver: WebhookReceiver
 ) -> None:
-    user = new_id()
-    hook, url = receiver
-    hook.failures = deque([503])
-    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
-        await dispatcher.set_webhook(user, url)
-        await dispatcher.plan(ended(user, PREFERRED))
-        await until_statuses(dispatcher, user, webhook="retrying")
+    async with refused_once(database_url, receiver) as (dispatcher, user):
         await dispatcher.call("PUT", "/api/v1/users/{me}/integrations/webhook", user, json={"enabled": False})
         await make_due(dispatcher, retries=True)
         await until_statuses(dispatcher, user, webhook="failed", test="delivered")
-    assert len(hook.tries) == 1
+    assert len(receiver.tries) == 1
 
 
-async def test_all_fans_out_and_nothing_is_cancelled(dispatcher: Dispatcher, receiver: Hook) -> None:
+async def test_all_fans_out_and_nothing_is_cancelled(dispatcher: Dispatcher, receiver: WebhookReceiver) -> None:
     user = new_id()
-    hook, url = receiver
-    await dispatcher.set_webhook(user, url)
+    await dispatcher.set_webhook(user, receiver.url)
     await dispatcher.plan(ended(user, wish("webhook", "test", policy="all")))
     await dispatcher.idle()
     assert await dispatcher.statuses(user) == {"webhook": "delivered", "test": "delivered"}
-    assert len(hook.accepted) == 1
+    assert len(receiver.accepted) == 1
     assert len(await dispatcher.inbox(user)) == 1
 
 
-async def test_what_nobody_could_deliver_in_time_expires_and_is_told(database_url: str, receiver: Hook) -> None:
-    user = new_id()
-    hook, url = receiver
-    hook.failures = deque([503])
-    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
-        await dispatcher.set_webhook(user, url)
-        await dispatcher.plan(ended(user, wish("webhook")))
-        await until_statuses(dispatcher, user, webhook="retrying")
+async def test_what_nobody_could_deliver_in_time_expires_and_is_told(
+    database_url: str, receiver: WebhookReceiver
+) -> None:
+    async with refused_once(database_url, receiver, wish("webhook")) as (dispatcher, user):
         await dispatcher.sql("update delivery_logs set expires_at = now() - interval '2 minutes'")
         await until_statuses(dispatcher, user, webhook="expired")
 
@@ -174,28 +145,23 @@ async def test_what_nobody_could_deliver_in_time_expires_and_is_told(database_ur
         await eventually(told)
         await make_due(dispatcher, retries=True)
         await dispatcher.idle()
-    assert len(hook.tries) == 1
+    assert len(receiver.tries) == 1
 
 
-async def test_a_row_that_comes_due_after_its_expiry_is_not_sent(database_url: str, receiver: Hook) -> None:
-    user = new_id()
-    hook, url = receiver
-    hook.failures = deque([503])
-    async with running(settings(database_url, integration_defaults=PATIENT)) as dispatcher:
-        await dispatcher.set_webhook(user, url)
-        await dispatcher.plan(ended(user, wish("webhook")))
-        await until_statuses(dispatcher, user, webhook="retrying")
+async def test_a_row_that_comes_due_after_its_expiry_is_not_sent(database_url: str, receiver: WebhookReceiver) -> None:
+    async with refused_once(database_url, receiver, wish("webhook")) as (dispatcher, user):
         await dispatcher.sql("update delivery_logs set expires_at = now()")
         await make_due(dispatcher, retries=True)
         await until_statuses(dispatcher, user, webhook="expired")
-    assert len(hook.tries) == 1
+    assert len(receiver.tries) == 1
 
 
-async def test_an_operator_or_the_owner_replays_with_the_same_id(dispatcher: Dispatcher, receiver: Hook) -> None:
+async def test_an_operator_or_the_owner_replays_with_the_same_id(
+    dispatcher: Dispatcher, receiver: WebhookReceiver
+) -> None:
     user, operator = new_id(), new_id()
-    hook, url = receiver
-    hook.failures = deque([500])
-    await dispatcher.set_webhook(user, url, retry_count=0)
+    receiver.failures = deque([500])
+    await dispatcher.set_webhook(user, receiver.url, retry_count=0)
     await dispatcher.plan(ended(user, wish("webhook")))
     await dispatcher.idle()
     [delivery] = await dispatcher.deliveries(user)
@@ -206,20 +172,14 @@ async def test_an_operator_or_the_owner_replays_with_the_same_id(dispatcher: Dis
     assert reply.status_code == 202
     await dispatcher.idle()
     assert await dispatcher.statuses(user) == {"webhook": "delivered"}
-    assert [received.headers["webhook-id"] for received in hook.tries] == [delivery["delivery_id"]] * 2
+    assert [received.headers["webhook-id"] for received in receiver.tries] == [delivery["delivery_id"]] * 2
     assert [report.status.value for report in dispatcher.sink.reports] == ["failed", "delivered"]
     reply = await dispatcher.call("POST", path, user)
     assert (reply.status_code, reply.json()["code"]) == (409, "conflict")
 
 
-async def test_a_cancelled_twin_that_is_replayed_is_sent_once(database_url: str, receiver: Hook) -> None:
-    user = new_id()
-    hook, url = receiver
-    hook.failures = deque([503])
-    async with running(settings(database_url, integration_defaults={"webhook": {"retry_delay_seconds": 300}})) as each:
-        await each.set_webhook(user, url)
-        await each.plan(ended(user, PREFERRED))
-        await until_statuses(each, user, webhook="retrying")
+async def test_a_cancelled_twin_that_is_replayed_is_sent_once(database_url: str, receiver: WebhookReceiver) -> None:
+    async with refused_once(database_url, receiver, waits_s=300) as (each, user):
         await make_due(each)
         await until_statuses(each, user, webhook="cancelled", test="delivered")
         [hooked] = [item for item in await each.deliveries(user) if item["integration"] == "webhook"]
@@ -227,15 +187,14 @@ async def test_a_cancelled_twin_that_is_replayed_is_sent_once(database_url: str,
         assert reply.status_code == 202
         await each.idle()
         assert await each.statuses(user) == {"webhook": "delivered", "test": "delivered"}
-    assert len(hook.accepted) == 1
+    assert len(receiver.accepted) == 1
 
 
-async def test_a_message_under_way_cannot_be_replayed(database_url: str, receiver: Hook) -> None:
+async def test_a_message_under_way_cannot_be_replayed(database_url: str, receiver: WebhookReceiver) -> None:
     user = new_id()
-    hook, url = receiver
-    hook.failures = deque([HANG])
+    receiver.failures = deque([HANG])
     async with running(settings(database_url)) as dispatcher:
-        await dispatcher.set_webhook(user, url)
+        await dispatcher.set_webhook(user, receiver.url)
         await dispatcher.plan(ended(user, wish("webhook")))
         [delivery] = await dispatcher.deliveries(user)
         reply = await dispatcher.call("POST", f"/api/v1/deliveries/{delivery['delivery_id']}/replay", user)
