@@ -2,56 +2,34 @@
 
 The password of the product's mailbox comes from MAIL_STANDIN_PASSWORD, in the environment or as a file of SECRETS_DIR."""
 
-import argparse
-import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-import uvicorn
-from pydantic import ValidationError
-from shared_models.settings import SECRETS_DIR
+from fastapi import FastAPI
 
 from local_stack.mail.app import create_app
 from local_stack.mail.imap import ImapAccount, serving_imap
 from local_stack.mail.settings import MailSettings
 from local_stack.mail.smtp import serve_smtp
 from local_stack.mail.standin import MailStandin
+from local_stack.program import options, serve, settings_of
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m local_stack.mail", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8091, help="the mail view")
+def main() -> None:
+    parser = options("local_stack.mail", __doc__, port=8091, state="the mails")
     parser.add_argument("--smtp-port", type=int, default=8092)
     parser.add_argument("--imap-port", type=int, default=8093)
-    parser.add_argument("--state-dir", type=Path, required=True, help="the mails")
-    options = parser.parse_args(arguments)
-    try:
-        standin = MailStandin(options.state_dir, MailSettings(_secrets_dir=os.environ.get(SECRETS_DIR)))
-    except ValidationError as exc:
-        print("; ".join(error["msg"] for error in exc.errors()), file=sys.stderr)
-        return 2
-    app = create_app(standin)
-    app.router.lifespan_context = lambda _app: serving_mail(standin, options)
-    uvicorn.run(
-        app,
-        host=options.host,
-        port=options.port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=2,
-    )
-    return 0
+    chosen = parser.parse_args()
+    standin = MailStandin(chosen.state_dir, settings_of(MailSettings))
 
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        smtp = await serve_smtp(standin.handler, host=chosen.host, port=chosen.smtp_port)
+        async with serving_imap(account_of(standin), host=chosen.host, port=chosen.imap_port):
+            yield
+        smtp.close()
 
-@asynccontextmanager
-async def serving_mail(standin: MailStandin, options: argparse.Namespace) -> AsyncIterator[None]:
-    smtp = await serve_smtp(standin.handler, host=options.host, port=options.smtp_port)
-    async with serving_imap(account_of(standin), host=options.host, port=options.imap_port):
-        yield
-    smtp.close()
+    serve(create_app(standin, lifespan), chosen)
 
 
 def account_of(standin: MailStandin) -> ImapAccount:
@@ -60,4 +38,4 @@ def account_of(standin: MailStandin) -> ImapAccount:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

@@ -1,10 +1,11 @@
 """The mail view in the browser, and the API behind it."""
 
-import hmac
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
@@ -12,8 +13,11 @@ from local_stack.mail.faults import Fault
 from local_stack.mail.mailboxes import Draft, Mail
 from local_stack.mail.standin import MailStandin, reply_to
 from local_stack.pages.site import check_from_this_machine, pages
+from local_stack.program import control, readiness
 
 STATIC = Path(__file__).parent / "static"
+
+type Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 class NewMail(BaseModel):
@@ -35,23 +39,13 @@ class Robot(BaseModel):
     text: str = Field(min_length=1, max_length=1_000)
 
 
-def create_app(standin: MailStandin) -> FastAPI:
-    app = FastAPI(title="Mail stand-in", openapi_url=None)
-    app.include_router(_health_routes())
+def create_app(standin: MailStandin, lifespan: Lifespan | None = None) -> FastAPI:
+    app = FastAPI(title="Mail stand-in", openapi_url=None, lifespan=lifespan)
+    app.include_router(readiness())
     app.include_router(pages(STATIC))
     app.include_router(_mail_routes(standin))
     app.include_router(_control_routes(standin))
     return app
-
-
-def _health_routes() -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/readyz")
-    async def readyz() -> dict[str, str]:
-        return {"status": "ready"}
-
-    return router
 
 
 def _mail_routes(standin: MailStandin) -> APIRouter:
@@ -90,33 +84,19 @@ def _mail_routes(standin: MailStandin) -> APIRouter:
 
 
 def _control_routes(standin: MailStandin) -> APIRouter:
-    router = APIRouter(prefix="/_standin")
-
-    def may_control(request: Request) -> bool:
-        token = standin.settings.control_token.get_secret_value()
-        given = request.headers.get("authorization", "")
-        return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+    router = control(standin.settings.control_token)
 
     @router.post("/faults", status_code=204)
-    async def script(fault: Fault, request: Request) -> Response:
-        if not may_control(request):
-            return Response(status_code=404)
+    async def script(fault: Fault) -> None:
         standin.faults.add(fault)
-        return Response(status_code=204)
 
     @router.delete("/faults", status_code=204)
-    async def clear(request: Request) -> Response:
-        if not may_control(request):
-            return Response(status_code=404)
+    async def clear() -> None:
         standin.faults.clear()
-        return Response(status_code=204)
 
     @router.put("/robots", status_code=204)
-    async def robot(robot: Robot, request: Request) -> Response:
-        if not may_control(request):
-            return Response(status_code=404)
+    async def robot(robot: Robot) -> None:
         standin.robots[robot.address.lower()] = robot.text
-        return Response(status_code=204)
 
     return router
 

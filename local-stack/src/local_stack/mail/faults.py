@@ -1,6 +1,5 @@
-"""Faults that tests script: what a mail server does on a bad day. Off unless one is added."""
+"""What a mail server does on a bad day."""
 
-from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,23 +20,5 @@ class Fault(BaseModel):
     times: int = 1
     drops: bool = False
 
-
-@dataclass
-class Faults:
-    """The scripted faults, first come first taken. `met`: the verbs at which one has struck."""
-
-    scripted: list[Fault] = field(default_factory=list)
-    met: list[str] = field(default_factory=list)
-
-    def add(self, fault: Fault) -> None:
-        self.scripted.append(fault)
-
-    def clear(self) -> None:
-        self.scripted.clear()
-
-    def take(self, verb: str) -> Fault | None:
-        fault = next((each for each in self.scripted if each.verb == verb and each.times != 0), None)
-        if fault is not None:
-            fault.times -= 1 if fault.times > 0 else 0
-            self.met.append(verb)
-        return fault
+    def hits(self, verb: str) -> bool:
+        return verb == self.verb

@@ -10,7 +10,8 @@ from functools import partial
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from local_stack.mail.faults import Faults
+from local_stack.faults import Faults
+from local_stack.mail.faults import Fault
 
 MAX_MAIL_BYTES = 5_000_000
 
@@ -24,7 +25,7 @@ class Handler:
     """`take(sender, recipients, raw)` puts a mail where it belongs. `sessions`: how many connections there have been."""
 
     take: Take
-    faults: Faults
+    faults: Faults[Fault]
     username: str = ""
     password: str = field(default="", repr=False)
     sessions: int = 0

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from email.utils import parseaddr
 from pathlib import Path
 
-from local_stack.mail.faults import Faults
+from local_stack.faults import Faults
+from local_stack.mail.faults import Fault
 from local_stack.mail.mailboxes import Draft, Mail, Mailboxes, stamped, written
 from local_stack.mail.settings import MailSettings
 from local_stack.mail.smtp import Handler
@@ -17,7 +18,7 @@ class MailStandin:
 
     folder: Path
     settings: MailSettings
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults[Fault] = field(default_factory=Faults)
     robots: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -31,9 +31,6 @@ class Doorman:
                 return self.tokens.get(credentials, 0.0) > time.monotonic()
         return False
 
-    def may_control(self, headers: Mapping[str, str]) -> bool:
-        return _equal(headers.get("x-control-token", ""), self.settings.control_token)
-
     def issue(self, form: Mapping[str, str]) -> dict[str, object] | None:
         """Return a new token for client credentials, or None when they are wrong. Source: RFC 6749 section 4.4."""
         is_client = hmac.compare_digest(form.get("client_id", "").encode(), self.settings.client_id.encode())

@@ -12,10 +12,12 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
+from local_stack.faults import Faults
+from local_stack.program import control, readiness
 from local_stack.servicenow.access import Doorman
 from local_stack.servicenow.call_log import CallLog, note
 from local_stack.servicenow.catalogue import Catalogue, shipped_catalogue
-from local_stack.servicenow.faults import Fault, FaultLayer, Faults, error
+from local_stack.servicenow.faults import Fault, FaultLayer, error
 from local_stack.servicenow.people import Directory, new_sys_id
 from local_stack.servicenow.query import parse
 from local_stack.servicenow.rows import Row, item_row, laptop_row, request_row, shown, user_row
@@ -47,7 +49,7 @@ class Standin:
     now: Callable[[], datetime] = now_utc
     catalogue: Catalogue = field(default_factory=shipped_catalogue)
     rights: Rights = field(default_factory=Rights)
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults[Fault] = field(default_factory=Faults)
 
     def __post_init__(self) -> None:
         self.directory = Directory(self.folder, lambda: self.now().astimezone(UTC).date())
@@ -92,7 +94,9 @@ def create_app(standin: Standin) -> FastAPI:
     app = FastAPI(title="ServiceNow stand-in", openapi_url=None)
     app.include_router(_table_routes(standin))
     app.include_router(_catalogue_routes(standin))
-    app.include_router(_other_routes(standin))
+    app.include_router(_token_route(standin))
+    app.include_router(readiness())
+    app.include_router(_control_routes(standin))
     app.add_middleware(FaultLayer, faults=standin.faults)
     app.add_middleware(CallLog, folder=standin.folder)
     return app
@@ -154,16 +158,8 @@ def _catalogue_routes(standin: Standin) -> APIRouter:
     return router
 
 
-def _other_routes(standin: Standin) -> APIRouter:
+def _token_route(standin: Standin) -> APIRouter:
     router = APIRouter()
-
-    @router.get("/livez")
-    async def livez() -> dict[str, str]:
-        return {"status": "alive"}
-
-    @router.get("/readyz")
-    async def readyz() -> dict[str, str]:
-        return {"status": "ready"}
 
     @router.post("/oauth_token.do")
     async def token(request: Request) -> Response:
@@ -173,19 +169,19 @@ def _other_routes(standin: Standin) -> APIRouter:
             return JSONResponse({"error": "access_denied", "error_description": "wrong client"}, 401)
         return JSONResponse(issued)
 
-    @router.post("/_standin/faults", status_code=204)
-    async def script(fault: Fault, request: Request) -> Response:
-        if not standin.doorman.may_control(request.headers):
-            return Response(status_code=404)
-        standin.faults.add(fault)
-        return Response(status_code=204)
+    return router
 
-    @router.delete("/_standin/faults", status_code=204)
-    async def clear(request: Request) -> Response:
-        if not standin.doorman.may_control(request.headers):
-            return Response(status_code=404)
+
+def _control_routes(standin: Standin) -> APIRouter:
+    router = control(standin.settings.control_token)
+
+    @router.post("/faults", status_code=204)
+    async def script(fault: Fault) -> None:
+        standin.faults.add(fault)
+
+    @router.delete("/faults", status_code=204)
+    async def clear() -> None:
         standin.faults.clear()
-        return Response(status_code=204)
 
     return router
 

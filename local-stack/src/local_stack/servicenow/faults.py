@@ -1,13 +1,14 @@
-"""Faults that tests script: what ServiceNow does on a bad day. Off unless one is added.
+"""What ServiceNow does on a bad day.
 
 The layer sits around the whole app, so that a fault can come before the work is done or after it."""
 
 import asyncio
-from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from local_stack.faults import Faults, swallow, until_the_caller_leaves
 
 HIBERNATING_PAGE = """<!DOCTYPE html><html><head><title>Instance Hibernating page</title></head>
 <body><h1>Your instance is hibernating</h1><p>Sign in to the developer site to wake it.</p></body></html>"""
@@ -36,8 +37,10 @@ class Fault(BaseModel):
     delay_s: float = Field(default=0.0, ge=0, le=60)
     after_effect: bool = False
 
-    def hits(self, method: str, path: str) -> bool:
-        return self.times != 0 and self.path in path and self.method in ("", method)
+    def hits(self, call: str) -> bool:
+        """`call`: method and path."""
+        method, _, path = call.partition(" ")
+        return self.path in path and self.method in ("", method)
 
     def response(self) -> Response | None:
         if self.hibernating:
@@ -49,25 +52,6 @@ class Fault(BaseModel):
         return error(self.status, message, detail, headers)
 
 
-@dataclass
-class Faults:
-    """The scripted faults, first come first taken."""
-
-    scripted: list[Fault] = field(default_factory=list)
-
-    def add(self, fault: Fault) -> None:
-        self.scripted.append(fault)
-
-    def clear(self) -> None:
-        self.scripted.clear()
-
-    def take(self, method: str, path: str) -> Fault | None:
-        fault = next((each for each in self.scripted if each.hits(method, path)), None)
-        if fault is not None and fault.times > 0:
-            fault.times -= 1
-        return fault
-
-
 def error(status: int, message: str, detail: str = "", headers: dict[str, str] | None = None) -> JSONResponse:
     """Return an error in ServiceNow's shape."""
     body = {"error": {"message": message, "detail": detail}, "status": "failure"}
@@ -75,20 +59,20 @@ def error(status: int, message: str, detail: str = "", headers: dict[str, str] |
 
 
 class FaultLayer:
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, faults: Faults[Fault]) -> None:
         self.app = app
         self.faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fault = self.faults.take(scope["method"], scope["path"]) if _is_api(scope) else None
+        fault = self.faults.take(f"{scope['method']} {scope['path']}") if _is_api(scope) else None
         if fault is None:
             await self.app(scope, receive, send)
             return
         await asyncio.sleep(fault.delay_s)
         if fault.after_effect:
-            await self.app(scope, receive, _swallow)
+            await self.app(scope, receive, swallow)
         if fault.silent:
-            await _until_the_caller_leaves(receive)
+            await until_the_caller_leaves(receive)
             return
         response = fault.response()
         if response is None:
@@ -99,12 +83,3 @@ class FaultLayer:
 
 def _is_api(scope: Scope) -> bool:
     return scope["type"] == "http" and not scope["path"].startswith("/_standin")
-
-
-async def _swallow(message: Message) -> None:
-    return
-
-
-async def _until_the_caller_leaves(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue

@@ -1,7 +1,6 @@
 """The program: Slack's Web API, its sockets and response URLs, the workspace in the browser, and the control of tests."""
 
 import asyncio
-import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -9,6 +8,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from local_stack.program import control, readiness
 from local_stack.slack import web_api
 from local_stack.slack.browser import browser_routes, refused
 from local_stack.slack.errors import Refused
@@ -29,11 +29,10 @@ def create_app(standin: Standin) -> FastAPI:
 
     app = FastAPI(title="Slack stand-in", openapi_url=None, lifespan=lifespan)
     app.include_router(_slack_routes(standin))
-    app.include_router(_other_routes(standin))
+    app.include_router(readiness())
     app.include_router(browser_routes(standin))
     app.add_exception_handler(Refused, refused)
-    if standin.settings.control_token.get_secret_value():
-        app.include_router(_control_routes(standin))
+    app.include_router(_control_routes(standin))
     app.add_middleware(FaultLayer, faults=standin.faults, limits=standin.limits)
     return app
 
@@ -62,45 +61,20 @@ def _slack_routes(standin: Standin) -> APIRouter:
     return router
 
 
-def _other_routes(standin: Standin) -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/livez")
-    async def livez() -> dict[str, str]:
-        return {"status": "alive"}
-
-    @router.get("/readyz")
-    async def readyz() -> dict[str, str]:
-        return {"status": "ready"}
-
-    return router
-
-
 def _control_routes(standin: Standin) -> APIRouter:
-    """For tests of other processes; each call needs the control token."""
-    router = APIRouter(prefix="/_standin")
-    token = standin.settings.control_token.get_secret_value()
-
-    def may_control(request: Request) -> bool:
-        return hmac.compare_digest(request.headers.get("x-control-token", "").encode(), token.encode())
+    router = control(standin.settings.control_token)
 
     @router.post("/faults", status_code=204)
-    async def script(fault: Fault, request: Request) -> Response:
-        if not may_control(request):
-            return Response(status_code=404)
+    async def script(fault: Fault) -> None:
         standin.faults.add(fault)
-        return Response(status_code=204)
 
     @router.delete("/faults", status_code=204)
-    async def clear(request: Request) -> Response:
-        if not may_control(request):
-            return Response(status_code=404)
+    async def clear() -> None:
         standin.faults.clear()
-        return Response(status_code=204)
 
     @router.get("/report")
-    async def read(request: Request) -> Response:
-        return JSONResponse(report(standin)) if may_control(request) else Response(status_code=404)
+    async def read() -> Response:
+        return JSONResponse(report(standin))
 
     return router
 

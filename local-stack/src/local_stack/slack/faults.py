@@ -1,15 +1,15 @@
-"""Faults that tests script: what Slack's Web API does on a bad day. Off unless one is added.
+"""What Slack's Web API does on a bad day.
 
 The layer sits around the whole app, so that a fault can come before the work is done or after it."""
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from local_stack.faults import Faults, swallow, until_the_caller_leaves
 from local_stack.slack.errors import RateLimited
 from local_stack.slack.limits import Limits
 
@@ -38,7 +38,7 @@ class Fault(BaseModel):
     _seen: int = PrivateAttr(default=0)
 
     def hits(self, method: str) -> bool:
-        if self.times == 0 or self.method not in ("", method):
+        if self.method not in ("", method):
             return False
         self._seen += 1
         return self._seen % self.every == 0
@@ -52,27 +52,8 @@ class Fault(BaseModel):
         return None if self.status is None else Response("Scripted fault", self.status)
 
 
-@dataclass
-class Faults:
-    """The scripted faults, first come first taken."""
-
-    scripted: list[Fault] = field(default_factory=list)
-
-    def add(self, fault: Fault) -> None:
-        self.scripted.append(fault)
-
-    def clear(self) -> None:
-        self.scripted.clear()
-
-    def take(self, method: str) -> Fault | None:
-        fault = next((each for each in self.scripted if each.hits(method)), None)
-        if fault is not None and fault.times > 0:
-            fault.times -= 1
-        return fault
-
-
 class FaultLayer:
-    def __init__(self, app: ASGIApp, faults: Faults, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, faults: Faults[Fault], limits: Limits) -> None:
         self.app = app
         self.faults = faults
         self.limits = limits
@@ -86,13 +67,13 @@ class FaultLayer:
             return
         await asyncio.sleep(fault.delay_s)
         if fault.after_effect or fault.loses_reply:
-            await self.app(scope, receive, _swallow)
+            await self.app(scope, receive, swallow)
         if fault.loses_reply:
             # Ending here without the promised body makes the server close the connection.
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9999")]})
             return
         if fault.is_silent:
-            await _until_the_caller_leaves(receive)
+            await until_the_caller_leaves(receive)
             return
         response = fault.response()
         if fault.status == 429:
@@ -102,12 +83,3 @@ class FaultLayer:
             await response(scope, receive, send)
         else:
             await self.app(scope, receive, send)
-
-
-async def _swallow(message: Message) -> None:
-    return
-
-
-async def _until_the_caller_leaves(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue

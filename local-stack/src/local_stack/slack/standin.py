@@ -12,9 +12,10 @@ from pathlib import Path
 
 import httpx
 
+from local_stack.faults import Faults
 from local_stack.slack import payloads
 from local_stack.slack.errors import Refused
-from local_stack.slack.faults import Faults
+from local_stack.slack.faults import Fault
 from local_stack.slack.limits import Limits
 from local_stack.slack.members import BOT, BOT_USER_ID, Member, new_id
 from local_stack.slack.records import Channel, Json, Message
@@ -50,7 +51,7 @@ class Standin:
     folder: Path | None = None
     now: Callable[[], float] = time.time
     clock: Callable[[], float] = time.monotonic
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults[Fault] = field(default_factory=Faults)
     sockets: Sockets = field(default_factory=Sockets)
     calls: deque[ApiCall] = field(default_factory=lambda: deque(maxlen=MOST_CALLS))
 

@@ -1,4 +1,4 @@
-"""Faults that tests script: what the provider does on a bad day. Off unless one is added."""
+"""What the provider does on a bad day."""
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response

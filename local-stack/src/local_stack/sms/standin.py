@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, Field
 
-from local_stack.servicenow.faults import Faults
+from local_stack.faults import Faults
+from local_stack.servicenow.faults import Fault
 from local_stack.sms import callbacks
 from local_stack.sms.faults import Reports
 from local_stack.sms.rules import START_WORDS, STOP_WORDS, ApiError, check_message, reply_to
@@ -68,7 +69,7 @@ class SmsStandin:
     folder: Path
     people: Mapping[str, str] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults[Fault] = field(default_factory=Faults)
     reports: Reports = field(default_factory=Reports)
     held: list[Held] = field(default_factory=list)
     version: int = 0
