@@ -10,8 +10,11 @@ from typing import Any
 from local_stack.problems import LaunchProblem
 
 from tests.deploy.docker.engine import Engine
+from tests.support.waiting import eventually_blocking
 
 API = "http://127.0.0.1:8080"
+ANSWERS_WITHIN_S = 300.0
+ENDS = ("completed", "failed", "expired", "cancelled")
 
 type Json = dict[str, Any]
 
@@ -72,11 +75,19 @@ class Compose:
         return lines[-1].strip()
 
     def ask(self, content: str, **fields: str) -> Json:
-        """POST a question; the answer has come."""
-        url = f"{API}/api/v1/requests/cli"
-        answer: Json = self.fetch(url, "POST", {"content": content, **fields}, bearer=self.token())
-        assert answer.get("status") == "completed", answer
-        return answer
+        """POST a question and wait for its answer, which a busy machine may tell later."""
+        url, token = f"{API}/api/v1/requests", self.token()
+        answer: Json = self.fetch(f"{url}/cli", "POST", {"content": content, **fields}, bearer=token)
+        result = f"{url}/{answer['request_id']}/result?wait=20"
+
+        def ended() -> Json | None:
+            told: Json = answer if answer["status"] in ENDS else self.fetch(result, bearer=token)
+            return told if told["status"] in ENDS else None
+
+        told = eventually_blocking(ended, within_s=ANSWERS_WITHIN_S, every_s=0.5)
+        assert told is not None
+        assert told["status"] == "completed", told
+        return told
 
     def fetch(self, url: str, method: str = "GET", body: Json | None = None, *, bearer: str = "") -> Any:
         """The JSON of a published port, by curl."""

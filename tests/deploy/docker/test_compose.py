@@ -12,6 +12,7 @@ from tests.support.measures import Measured
 from tests.support.waiting import eventually_blocking
 
 SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
+HEALTHY_WITHIN_S = 300.0
 PAGES = ("8088/", "8091/", "8094/", "8094/webhooks/")
 WHOLE = [((), "direct"), (("eventing",), "eventing")]
 
@@ -41,7 +42,7 @@ def test_a_person_gets_to_a_ticket_and_a_killed_service_comes_back(compose: Comp
     for service in SERVICES:
         assert compose.details(service)["mode"] == mode
     for page in PAGES:
-        status = ("curl", "--silent", "--max-time", "30", "--output", "/dev/null", "--write-out", "%{http_code}")
+        status = ("curl", "--silent", "--max-time", "120", "--output", "/dev/null", "--write-out", "%{http_code}")
         assert compose.engine.inside(*status, f"http://127.0.0.1:{page}") == "200", page
     before = len(tickets(compose))
     first = compose.ask("I need a new laptop")
@@ -61,6 +62,6 @@ def test_a_person_gets_to_a_ticket_and_a_killed_service_comes_back(compose: Comp
         state = compose.inspect(container, "{{.State.Pid}} {{.State.Health.Status}}")
         return state.endswith(" healthy") and not state.startswith(f"{pid} ")
 
-    eventually_blocking(is_back, every_s=0.5)
+    eventually_blocking(is_back, within_s=HEALTHY_WITHIN_S, every_s=0.5)
     compose.ask("hello", session_id=session)
     assert len(tickets(compose)) == before + 1
