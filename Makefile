@@ -55,7 +55,7 @@ check: sync ## Lint, check types and imports, run the unit tests
 	$(BIN)/pytest -n 2 --dist loadgroup tests/unit
 
 check-deploy: sync ## Check chart and images with the real tools, which are fetched into .local
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/deploy --timeout 2700 $(ARGS)
+	@$(BIN)/pytest -n 2 --no-loadscope-reorder tests/deploy --timeout 2700 $(ARGS)
 
 fmt: sync ## Format the code and repair what the linter can
 	$(BIN)/ruff format

@@ -19,7 +19,7 @@ DAEMON_ENDS_WITHIN_S = 120.0
 
 
 def end_engine(folder: Path) -> None:
-    """Ends the daemon whose files are in the folder, then whatever it has left of containerd and its containers."""
+    """Ends the daemon whose files are in the folder, then whatever it has left of containerd, builds and containers."""
     for daemon in _processes(folder, "dockerd"):
         _signal(daemon, "terminate")
     with suppress(AssertionError):  # it hangs: it is killed with the rest
@@ -35,19 +35,25 @@ def end_engine(folder: Path) -> None:
 
 
 def _processes(folder: Path, name: str = "") -> list[psutil.Process]:
-    """Those that name the folder in their command, with their children: the shims' are the containers."""
-    found: dict[int, psutil.Process] = {}
-    for process in psutil.process_iter():
-        try:
-            command = process.cmdline()
-            if not any(f"{folder}/" in part for part in command) or (name and Path(command[0]).name != name):
-                continue
-            for each in (process, *([] if name else process.children(recursive=True))):
-                if each.status() != psutil.STATUS_ZOMBIE:
-                    found[each.pid] = each
-        except psutil.NoSuchProcess:
-            continue
-    return list(found.values())
+    """Those that name the folder in their command, and those whose root lies in it: containers, and steps of a build."""
+    return [each for each in psutil.process_iter() if _is_of(each, folder, name)]
+
+
+def _is_of(process: psutil.Process, folder: Path, name: str) -> bool:
+    try:
+        command = process.cmdline()
+        if name and (not command or Path(command[0]).name != name):
+            return False
+        is_named = any(f"{folder}/" in part for part in command)
+        return (is_named or _has_its_root_in(process.pid, folder)) and process.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, OSError):
+        return False
+
+
+def _has_its_root_in(pid: int, folder: Path) -> bool:
+    """Source: proc_pid_mountinfo(5); an overlay names its layers in the last field."""
+    lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    return any(line.split(" ")[4] == "/" and f"{folder}/" in line for line in lines)
 
 
 def _signal(process: psutil.Process, name: str) -> None:
