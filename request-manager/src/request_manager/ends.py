@@ -11,6 +11,7 @@ from uuid import UUID
 
 from shared_clients.agent_service import AgentServiceClient
 from shared_models.database import Database
+from shared_models.enums import RequestStatus
 from shared_models.errors import Unavailable, UpstreamRejected, UpstreamUnavailable
 from shared_models.faults import fault
 from shared_models.logging import get_logger
@@ -78,7 +79,7 @@ class Ends:
             raise
 
     async def _end(self, request_id: UUID, reason: EndReason) -> None:
-        """Raises RetryLater while the run has been asked to end and has not."""
+        """Raises RetryLater while the run has been asked to end and has not, and while its answer would overtake another."""
         stored = await self._open(request_id)
         if stored is None:
             return
@@ -90,6 +91,9 @@ class Ends:
         await fault("request_manager.end.asked", request_id)
         if view.answer is None:
             raise RetryLater("the run has not ended yet", after_s=ASK_AGAIN_S, counted=False)
+        if view.answer.status is RequestStatus.COMPLETED and await store.is_one_before_open(self.database, stored):
+            # It was answered before it could be ended; as an event, this answer is on its way behind that of the one before.
+            raise RetryLater("the answer before it has not come yet", after_s=ASK_AGAIN_S, counted=False)
         await self.processor.complete(view.answer, announce=True)
 
     async def _has_run(self, request_id: UUID) -> bool:

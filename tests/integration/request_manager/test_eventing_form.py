@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import httpx
+from request_manager.domain.ends import EndReason
 from shared_models.enums import ServiceName
 from shared_models.events import CloudEvent, EventBuilder, EventType, parse_http
 from shared_models.schemas import AgentResponse, NormalizedRequest
@@ -50,6 +52,36 @@ async def test_a_question_goes_to_the_broker_and_its_answer_comes_as_an_event(da
         result = await replica.get(ana, f"/api/v1/requests/{accepted['request_id']}/result")
         assert result.json()["response"]["content"] == "by event"
         assert (made.agents.asked, made.dispatcher.told, len(published)) == ([], [], 1)
+
+
+async def test_an_answer_found_by_a_late_cancel_does_not_overtake_the_one_before(database_url: str) -> None:
+    async with with_broker(database_url) as (made, replica, published):
+        ana = await made.person()
+        one = await replica.post(ana, "one", integration_type="webhook")
+        two = await replica.post(ana, "two", integration_type="webhook", session_id=one["session_id"])
+
+        async def sent() -> bool:
+            return len(published) == 2
+
+        await eventually(sent)
+        answers = [answer_to(NormalizedRequest.model_validate(event.data), "by event") for event in published]
+        made.agents.answers |= {answer.request_id: answer for answer in answers}
+        # The runs of both have ended; neither answer has come as an event yet.
+        await replica.parts.ends.ask(UUID(two["request_id"]), EndReason.CANCELLED)
+
+        async def asked() -> bool:
+            return len(made.agents.ended) == 1 and replica.parts.ends.queue.is_idle
+
+        await eventually(asked)
+        assert await replica.parts.database.fetchval("select count(*) from request_logs where ended_at is null") == 2
+        for answer in answers:
+            headers, body = AGENT.response_ready(answer).to_binary()
+            headers |= service_headers(ServiceName.AGENT_SERVICE)
+            assert (await replica.client.post("/events", content=body, headers=headers)).status_code == 202
+        for accepted in (one, two):
+            result = await replica.get(ana, f"/api/v1/requests/{accepted['request_id']}/result", wait=20)
+            assert result.json()["response"]["content"] == "by event"
+        assert [event.type for event in published] == [EventType.REQUEST_CREATED] * 2
 
 
 async def test_an_end_that_we_bring_about_is_published(database_url: str) -> None:

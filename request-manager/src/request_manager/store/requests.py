@@ -109,6 +109,10 @@ select request_id, session_id, user_id, status, integration_type, request_type, 
 from request_logs where {conditions} order by request_id desc limit $1
 """
 
+ONE_BEFORE_OPEN = """
+select exists(select from request_logs where session_id = $1 and sequence < $2 and ended_at is null)
+"""
+
 OPEN_OF_SESSION = "select request_id from request_logs where session_id = $1 and ended_at is null order by request_id"
 
 WISH_END = f"""
@@ -266,6 +270,11 @@ async def items(database: Database, wanted: Filter, *, before: UUID | None, limi
 
 async def open_requests(database: Database, session_id: UUID) -> list[UUID]:
     return [row["request_id"] for row in await database.fetch(OPEN_OF_SESSION, session_id)]
+
+
+async def is_one_before_open(database: Database, stored: StoredRequest) -> bool:
+    """Whether an earlier request of the same conversation has not ended."""
+    return bool(await database.fetchval(ONE_BEFORE_OPEN, stored.result.session_id, stored.sequence))
 
 
 async def wish_end(database: Database, request_id: UUID, reason: EndReason, worker: str | None) -> WorkItem | None:
