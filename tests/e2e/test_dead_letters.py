@@ -1,11 +1,10 @@
 """An operator finds what was given up, sees why, and has it done again, by the API and from the command line."""
 
-import asyncpg
 import pytest
-from shared_models.database import asyncpg_url
 from shared_models.enums import Role
 
 from tests.e2e.test_command_line import ssa
+from tests.support.database import superuser
 from tests.support.people import api_key_of
 from tests.support.system import System
 from tests.support.waiting import eventually
@@ -48,16 +47,13 @@ async def test_a_failed_delivery_is_found_and_replayed_from_the_command_line(sys
 
 
 async def test_dead_letters_of_all_services_stand_in_one_list_and_go_by_filter(system: System, operator: str) -> None:
-    connection = await asyncpg.connect(asyncpg_url(system.database_url))
-    try:
+    async with superuser(system.database_url) as connection:
         for queue in ("request-manager.responses", "agent-service.events", "integration-dispatcher.events"):
             await connection.execute(
                 "insert into work_items (queue, ref, payload, dead_at, last_error) values ($1, '', '{}', now(), $2)",
                 queue,
                 f"sink of {queue} is away",
             )
-    finally:
-        await connection.close()
     page = (await system.get(operator, LETTERS)).json()
     assert {item["service"] for item in page["items"]} == {"request-manager", "agent-service", "integration-dispatcher"}
     discarded = [item["id"] for item in page["items"] if item["service"] != "request-manager"]

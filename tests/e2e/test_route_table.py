@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
-from shared_models.database import asyncpg_url
 from shared_models.enums import Role, ServiceName
 from shared_models.schemas import EndRun, ErrorInfo, NormalizedRequest
 from shared_models.tokens import Acting, ServiceTokens
 
+from tests.support.database import superuser
 from tests.support.people import api_key_of
 from tests.support.route_table import CALLERS, DOCUMENTS, Row, is_expected, routes_of, signed_by_provider
 from tests.support.system import System
@@ -230,11 +229,8 @@ async def call(system: System, world: World, service: str, name: str, row: Row, 
 
 
 async def dead_letter(system: System, service: ServiceName) -> str:
-    connection = await asyncpg.connect(asyncpg_url(system.database_url))
-    try:
+    async with superuser(system.database_url) as connection:
         return str(await connection.fetchval(DIE, service.value))
-    finally:
-        await connection.close()
 
 
 async def populate(system: System) -> World:

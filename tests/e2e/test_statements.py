@@ -2,9 +2,7 @@
 
 Counted: 5.5 by direct HTTP, 8 as events, 11 when every event comes twice. The local broker's own are left out."""
 
-import asyncpg
-from shared_models.database import asyncpg_url
-
+from tests.support.database import superuser
 from tests.support.modes import Mode
 from tests.support.system import System
 
@@ -18,8 +16,7 @@ where r.rolname like 'ssa\\_%' and s.dbid = (select oid from pg_database where d
 
 async def test_a_request_costs_at_most_so_many_statements(system: System) -> None:
     """A new session each, one model call; what the processes send by themselves in that time is counted too."""
-    connection = await asyncpg.connect(asyncpg_url(system.database_url))
-    try:
+    async with superuser(system.database_url) as connection:
         await connection.execute("create extension if not exists pg_stat_statements")
         await system.ask("alice", "hello")
         await system.idle()
@@ -28,7 +25,5 @@ async def test_a_request_costs_at_most_so_many_statements(system: System) -> Non
         for _ in range(REQUESTS):
             await system.ask("alice", "hello")
         spent = await connection.fetchval(COUNT)
-    finally:
-        await connection.close()
     assert len(system.model.seen) - seen == REQUESTS
     assert REQUESTS <= spent <= REQUESTS * MOST_PER_REQUEST[system.ingress.mode]

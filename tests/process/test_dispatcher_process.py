@@ -10,16 +10,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pytest
-from shared_models.database import asyncpg_url
 from shared_models.ids import new_id
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.support.database import superuser
 from tests.support.dispatcher import SECRETS_KEY, TOKEN_KEY, DispatcherClient, ended, wish
 from tests.support.ports import unused_port
 from tests.support.servers import free_socket, serving
@@ -150,13 +149,10 @@ async def test_sigterm_lets_a_message_under_way_arrive_and_leaves_no_lease(
         receiver.go_on.set()
         # uvicorn ends by the signal it was sent, after the orderly stop.
         assert await asyncio.wait_for(dispatcher.process.wait(), timeout=20) in (0, -signal.SIGTERM)
-    connection = await asyncpg.connect(asyncpg_url(database_url))
-    try:
+    async with superuser(database_url) as connection:
         assert await connection.fetchval("select status from delivery_logs") == "delivered"
         assert await connection.fetchval("select count(*) from delivery_attempts") == 1
         assert await connection.fetchval("select count(*) from workers") == 0
         assert await connection.fetchval("select count(*) from work_items where leased_by is not null") == 0
-    finally:
-        await connection.close()
     assert len(receiver.ids) == 1
     assert "laptop ships" not in (tmp_path / "log").read_text()

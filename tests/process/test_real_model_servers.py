@@ -22,9 +22,9 @@ from local_stack.ports import free_port
 from local_stack.programs import Child, Program, wait_until_ready
 from local_stack.settings import inherited_environment
 from shared_clients.http import create_http
-from shared_models.database import asyncpg_url
 from shared_models.schemas import RequestResult
 
+from tests.support.database import superuser
 from tests.support.encoding import encoder
 from tests.support.running_system import running_system
 from tests.support.system import System
@@ -182,21 +182,15 @@ async def items_of(http: httpx.AsyncClient, server: RealServer, conversation_id:
 
 
 async def session_row(system: System) -> asyncpg.Record:
-    connection = await asyncpg.connect(asyncpg_url(system.database_url))
-    try:
+    async with superuser(system.database_url) as connection:
         row = await connection.fetchrow("select session_id, llama_stack_conversation_id from request_sessions")
-    finally:
-        await connection.close()
     assert row is not None
     return row
 
 
 async def messages_of(system: System) -> list[tuple[str, str]]:
-    connection = await asyncpg.connect(asyncpg_url(system.database_url))
-    try:
+    async with superuser(system.database_url) as connection:
         rows = await connection.fetch("select role, content from session_messages")
-    finally:
-        await connection.close()
     return [(row["role"], row["content"]) for row in rows]
 
 

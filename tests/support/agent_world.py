@@ -16,7 +16,6 @@ from agent_service.parts import Parts
 from agent_service.settings import Settings
 from fastapi import FastAPI
 from pydantic import SecretStr
-from shared_models.database import asyncpg_url
 from shared_models.enums import IntegrationType, RequestStatus, ServiceName
 from shared_models.events import CloudEvent, EventBuilder, parse_http
 from shared_models.ids import new_id
@@ -30,6 +29,7 @@ from shared_models.schemas import (
 )
 from shared_models.tokens import ServiceTokens, new_identity_key_pair
 
+from tests.support.database import superuser
 from tests.support.scripted_outside import TOOLS, ScriptedKnowledge, ScriptedModel, ScriptedTools, ServerCopies
 from tests.support.waiting import eventually
 
@@ -197,11 +197,8 @@ class AgentWorld:
 
     async def sql(self, statement: str, *args: object) -> list[asyncpg.Record]:
         """As superuser, beside the service."""
-        connection = await asyncpg.connect(asyncpg_url(self.database_url))
-        try:
+        async with superuser(self.database_url) as connection:
             return list(await connection.fetch(statement, *args))
-        finally:
-            await connection.close()
 
     async def state(self, request: NormalizedRequest) -> str | None:
         rows = await self.sql("select state from agent_runs where request_id = $1", request.request_id)

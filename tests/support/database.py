@@ -4,15 +4,16 @@ import asyncio
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 from local_stack.postgres import FOR_TESTS, ClusterOptions, PostgresCluster
 from shared_models import migrate
+from shared_models.database import asyncpg_url
 
 TEMPLATE = "migrated"
 MAX_CONNECTIONS = "200"
@@ -31,6 +32,16 @@ def run_sql(url: str, *statements: str) -> None:
 
     with ThreadPoolExecutor(max_workers=1) as thread:
         thread.submit(asyncio.run, run()).result()
+
+
+@asynccontextmanager
+async def superuser(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection beside the services, which may do everything."""
+    connection = await asyncpg.connect(asyncpg_url(url))
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 @contextmanager

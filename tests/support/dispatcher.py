@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -33,6 +32,7 @@ from shared_models.schemas import (
 from shared_models.settings import Profile
 from shared_models.tokens import Acting, ServiceTokens
 
+from tests.support.database import superuser
 from tests.support.servers import free_socket, serving
 from tests.support.waiting import eventually
 from tests.support.webhook import WebhookReceiver
@@ -198,12 +198,9 @@ class Dispatcher(DispatcherClient):
 
 async def all_rows(database_url: str) -> str:
     """Every row of every table as text."""
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with superuser(database_url) as connection:
         tables = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
         rows = [await connection.fetch(f"select t::text as line from {table['tablename']} t") for table in tables]
-    finally:
-        await connection.close()
     return "\n".join(str(row["line"]) for each in rows for row in each)
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import asyncpg
 from local_stack.broker.app import BrokerApp
 from local_stack.broker.broker import Broker
-from shared_models.database import asyncpg_url
 from shared_models.events import EventType
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+from tests.support.database import superuser
 from tests.support.modes import Mode
 from tests.support.waiting import eventually
 
@@ -52,20 +51,18 @@ class Ingress:
         if self.mode is Mode.DIRECT:
             assert self.seen == set(), "in direct mode nothing goes to a broker"
             return
-        connection = await asyncpg.connect(asyncpg_url(database_url))
         never: list[Sighting] = []
+        async with superuser(database_url) as connection:
 
-        async def is_complete() -> bool:
-            ends, deliveries = await connection.fetch(ENDED), await connection.fetch(DELIVERED)
-            never[:] = sorted(promised(ends, deliveries) - self.seen)
-            return not never
+            async def is_complete() -> bool:
+                ends, deliveries = await connection.fetch(ENDED), await connection.fetch(DELIVERED)
+                never[:] = sorted(promised(ends, deliveries) - self.seen)
+                return not never
 
-        try:
-            await eventually(is_complete)
-        except AssertionError:
-            raise AssertionError(f"never seen at the broker: {never}") from None
-        finally:
-            await connection.close()
+            try:
+                await eventually(is_complete)
+            except AssertionError:
+                raise AssertionError(f"never seen at the broker: {never}") from None
         assert self.broker is not None
         lost = {name: count for name, count in self.broker.counts.items() if name in ("dead_letters", "dropped")}
         assert not any(lost.values()), f"a service has refused events: {lost}"

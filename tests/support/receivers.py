@@ -7,9 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 from uuid import uuid4
 
-import asyncpg
 import httpx
-from shared_models.database import asyncpg_url
 from shared_models.enums import ServiceName
 from shared_models.events import CloudEvent, EventBuilder
 from shared_models.ids import new_id
@@ -17,6 +15,7 @@ from shared_models.schemas import NormalizedRequest
 from shared_models.tokens import ServiceTokens
 
 from tests.support import agent_world, dispatcher, request_manager
+from tests.support.database import superuser
 from tests.support.neighbours import answer_to
 from tests.support.scripted_outside import says
 from tests.support.waiting import eventually
@@ -131,11 +130,8 @@ def new_answer() -> Valid:
 
 
 async def count(database_url: str, sql: str) -> int:
-    connection = await asyncpg.connect(asyncpg_url(database_url))
-    try:
+    async with superuser(database_url) as connection:
         return int(await connection.fetchval(sql))
-    finally:
-        await connection.close()
 
 
 TARGETS: dict[str, Callable[[str], AbstractAsyncContextManager[Target]]] = {

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import yaml
 from fastapi import FastAPI
@@ -20,10 +19,10 @@ from local_stack.servicenow.tickets import Ticket
 from local_stack.sms.standin import SmsStandin
 from servicenow_mcp.rules import shipped_rules
 from shared_clients.stream import ServerSentEvent, read_events
-from shared_models.database import asyncpg_url
 from shared_models.enums import RequestStatus
 from shared_models.schemas import Citation, Confirmation, RequestResult
 
+from tests.support.database import superuser
 from tests.support.ingress import Ingress
 from tests.support.mail import MailServerUnderTest
 from tests.support.model import ModelServer
@@ -152,8 +151,7 @@ class System:
         """Until neither a queue nor the broker has anything left to do.
 
         What one of them hands to the other must not be missed: the broker is idle before and after the look at the queues."""
-        connection = await asyncpg.connect(asyncpg_url(self.database_url))
-        try:
+        async with superuser(self.database_url) as connection:
 
             async def is_idle() -> bool:
                 taken, was_idle = self.ingress.count, self.ingress.is_idle
@@ -161,8 +159,6 @@ class System:
                 return bool(is_empty and was_idle and self.ingress.is_idle and taken == self.ingress.count)
 
             await eventually(is_idle)
-        finally:
-            await connection.close()
 
     # --- ServiceNow
 

@@ -19,7 +19,6 @@ from integration_dispatcher.settings import Settings as DispatcherSettings
 from request_manager.app import create_app as create_request_manager
 from request_manager.bootstrap import Wanted, ensure_person
 from request_manager.settings import RequestManagerSettings
-from shared_models.database import asyncpg_url
 from shared_models.enums import Role, ServiceName
 from shared_models.event_data import KINDS
 from shared_models.events import CloudEvent, EventType
@@ -27,6 +26,7 @@ from shared_models.tokens import ServiceTokens, new_identity_key_pair
 from shared_models.web import DEAD_LETTERS_PATH, EVENTS_PATH
 
 from tests.support.agent_world import LAPTOP, ROUTER
+from tests.support.database import superuser
 from tests.support.fake_broker import BROKER_URL, FakeBroker
 from tests.support.request_manager import Someone
 from tests.support.scripted_outside import ScriptedKnowledge, ScriptedModel, ScriptedTools
@@ -117,11 +117,8 @@ class Trio:
 
     async def sql(self, statement: str, *args: object) -> list[asyncpg.Record]:
         """As superuser, beside the services."""
-        connection = await asyncpg.connect(asyncpg_url(self.database_url))
-        try:
+        async with superuser(self.database_url) as connection:
             return list(await connection.fetch(statement, *args))
-        finally:
-            await connection.close()
 
     async def idle(self) -> None:
         async def nothing_left() -> bool:

@@ -16,9 +16,10 @@ from agent_service.settings import KNOWLEDGE_FOLDER, Settings
 from agent_service.store.knowledge import hybrid_sql, vector_text
 from local_stack.demo_rules.app import create_app as create_demo_rules
 from pydantic import SecretStr
-from shared_models.database import Database, asyncpg_url
+from shared_models.database import Database
 from shared_models.tokens import new_identity_key_pair
 
+from tests.support.database import superuser
 from tests.support.embeddings import FakeEmbeddings, small_pdf
 
 VPN = """\
@@ -245,15 +246,12 @@ async def test_bases_are_listed_with_their_numbers(world: World) -> None:
 
 
 async def test_replicas_ingest_one_at_a_time(world: World, database: Database, database_url: str) -> None:
-    other = await asyncpg.connect(asyncpg_url(database_url))
-    try:
+    async with superuser(database_url) as other:
         await other.execute("select pg_advisory_lock($1)", LOCK_ID)
         report = await world.ingestor.run()
         assert report.is_busy_elsewhere
         assert not report.is_finished
         assert await chunks(database) == 0
-    finally:
-        await other.close()
     reports = [await world.ingestor.run() for _ in range(2)]
     assert [counts(report) for report in reports] == [(3, 0, 0, 0), (0, 0, 3, 0)]
 
@@ -301,8 +299,7 @@ async def test_the_index_serves_a_base_that_is_a_drop_in_the_sea(database_url: s
     numbers = random.Random(7)
     sea = [f"vehicle {' '.join(f'w{numbers.randrange(300)}' for _ in range(n % 4 + 1))}" for n in range(1500)]
     drop = [f"vehicle {' '.join(f'd{numbers.randrange(300)}' for _ in range(6))}" for _ in range(60)]
-    connection = await asyncpg.connect(asyncpg_url(database_url))
-    try:
+    async with superuser(database_url) as connection:
         await fill(connection, server, "drop", drop)
         await fill(connection, server, "sea", sea)
         for setting in ("enable_seqscan", "enable_sort", "enable_bitmapscan"):
@@ -310,8 +307,6 @@ async def test_the_index_serves_a_base_that_is_a_drop_in_the_sea(database_url: s
         arguments = (["drop"], "car", 3, vector_text(server.vector("car")), "m")
         plan = await connection.fetch("explain " + hybrid_sql(512), *arguments)
         hits = await connection.fetch(hybrid_sql(512), *arguments)
-    finally:
-        await connection.close()
     assert any("ix_knowledge_chunks_vector_512" in row[0] for row in plan)
     assert [hit["section"] for hit in hits] == ["drop"] * 3, "the nearest forty of all are in the sea"
 

@@ -1,10 +1,9 @@
 """What a run costs in statements: the one number that catches a lost round trip without a clock."""
 
-import asyncpg
-from shared_models.database import asyncpg_url
 from shared_models.ids import new_id
 
 from tests.support.agent_world import ANA, AgentWorld, agent_world
+from tests.support.database import superuser
 from tests.support.scripted_outside import calls, says
 
 # What every process sends now and then, however many requests there are: renewals, claims, the look at all waiters.
@@ -28,8 +27,7 @@ def is_housekeeping(query: str) -> bool:
 
 async def statements_of(world: AgentWorld, contents: list[str]) -> list[str]:
     """The statements of requests of one session, one after the other, as the service sent them."""
-    connection = await asyncpg.connect(asyncpg_url(world.database_url))
-    try:
+    async with superuser(world.database_url) as connection:
         await connection.execute("create extension if not exists pg_stat_statements")
         session = new_id()
         await world.ask("warm", person=ANA)
@@ -37,8 +35,6 @@ async def statements_of(world: AgentWorld, contents: list[str]) -> list[str]:
         for content in contents:
             await world.ask(content, session=session)
         rows = await connection.fetch(COUNT)
-    finally:
-        await connection.close()
     sent = [(" ".join(row["query"].split()), row["calls"]) for row in rows]
     own = [(query, times) for query, times in sent if not is_housekeeping(query.lower())]
     return [query[:90] for query, times in own for _ in range(times)]

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-import asyncpg
 import pytest
 from integration_dispatcher.store import deliveries, plans
 from integration_dispatcher.store.deliveries import Outcome, Workers
@@ -15,6 +14,7 @@ from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse
 from shared_models.work_item import WorkItem
 
+from tests.support.database import superuser
 from tests.support.dispatcher import Dispatcher, ended, wish
 from tests.support.servers import free_socket, serving
 from tests.support.waiting import eventually
@@ -154,11 +154,8 @@ async def test_a_late_worker_changes_nothing_and_a_late_success_counts_once(disp
 
 async def test_an_error_of_our_own_ends_as_failed_and_is_told(dispatcher: Dispatcher, database_url: str) -> None:
     user = new_id()
-    superuser = await asyncpg.connect(database_url)
-    try:
-        await superuser.execute("alter table test_messages rename to away")
-    finally:
-        await superuser.close()
+    async with superuser(database_url) as beside:
+        await beside.execute("alter table test_messages rename to away")
     await dispatcher.plan(ended(user, wish("test")))
 
     async def has_failed() -> object:
@@ -192,25 +189,21 @@ async def test_a_success_is_written_down_after_the_database_has_come_back(
     user = new_id()
     receiver, url = hook
     await dispatcher.set_webhook(user, url)
-    superuser = await asyncpg.connect(database_url)
-    try:
-        async with superuser.transaction():
-            # The row is locked, so the success waits; then its connection is cut.
-            await dispatcher.plan(ended(user, wish("webhook")))
-            await superuser.execute("lock table delivery_plans in exclusive mode")
+    async with superuser(database_url) as beside, beside.transaction():
+        # The row is locked, so the success waits; then its connection is cut.
+        await dispatcher.plan(ended(user, wish("webhook")))
+        await beside.execute("lock table delivery_plans in exclusive mode")
 
-            async def waits() -> object:
-                return await superuser.fetchval(
-                    "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-                )
-
-            await eventually(waits)
-            await superuser.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity "
-                "where wait_event_type = 'Lock' and datname = current_database()"
+        async def waits() -> object:
+            return await beside.fetchval(
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
             )
-    finally:
-        await superuser.close()
+
+        await eventually(waits)
+        await beside.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where wait_event_type = 'Lock' and datname = current_database()"
+        )
     await dispatcher.idle()
     assert len(receiver.accepted) == 1
     assert await dispatcher.statuses(user) == {"webhook": "delivered"}

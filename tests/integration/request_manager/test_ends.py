@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
 from request_manager.domain.ends import EndReason
 from request_manager.ends import TRIES_OF_OVERDUE
@@ -12,6 +11,7 @@ from request_manager.store.accept import REQUESTS_QUEUE
 from request_manager.store.requests import ENDS_QUEUE
 from shared_models.enums import Role
 
+from tests.support.database import superuser
 from tests.support.request_manager import Replica, Someone, Stage
 from tests.support.waiting import eventually
 
@@ -83,21 +83,17 @@ async def test_an_end_holds_no_lane_while_it_waits_for_the_person(
     """Accepting locks the person, then the lane: the other way round is a deadlock."""
     stage.agents.holds = True
     request_id = await running(stage, replica, ana, integration_type=integration)
-    accepting = await asyncpg.connect(stage.database_url)
-    try:
-        async with accepting.transaction():
-            await accepting.execute("select from users where user_id = $1 for update", ana.user_id)
-            stage.agents.finish_all()
+    async with superuser(stage.database_url) as accepting, accepting.transaction():
+        await accepting.execute("select from users where user_id = $1 for update", ana.user_id)
+        stage.agents.finish_all()
 
-            async def waits() -> object:
-                return await accepting.fetchval(
-                    "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-                )
+        async def waits() -> object:
+            return await accepting.fetchval(
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+            )
 
-            await eventually(waits)
-            await accepting.execute("select from lanes for update nowait")
-    finally:
-        await accepting.close()
+        await eventually(waits)
+        await accepting.execute("select from lanes for update nowait")
     result = await replica.get(ana, f"/api/v1/requests/{request_id}/result", wait=20)
     assert result.json()["status"] == "completed"
 

@@ -7,6 +7,7 @@ from request_manager.store.accept import ACCEPT
 from request_manager.store.people import KEYS_BY_PREFIX
 from request_manager.store.requests import COMPLETE
 
+from tests.support.database import superuser
 from tests.support.request_manager import Replica, Someone, Stage
 
 HOT = {"accept": ACCEPT, "complete": COMPLETE, "key": KEYS_BY_PREFIX}
@@ -40,13 +41,10 @@ async def statements(admin: "asyncpg.Connection[asyncpg.Record]") -> Counter[str
 
 async def test_a_question_costs_two_statements(stage: Stage, replica: Replica, ana: Someone) -> None:
     await replica.ask(ana)
-    admin = await asyncpg.connect(stage.database_url)
-    try:
+    async with superuser(stage.database_url) as admin:
         await admin.execute("create extension pg_stat_statements")
         before = await statements(admin)
         for n in range(10):
             assert (await replica.ask(ana, f"question {n}")).status_code == 200
         after = await statements(admin)
-    finally:
-        await admin.close()
     assert after - before == Counter({"accept": 10, "complete": 10})

@@ -3,8 +3,7 @@
 import asyncio
 from uuid import UUID
 
-import asyncpg
-
+from tests.support.database import superuser
 from tests.support.request_manager import Replica, Someone, Stage
 from tests.support.waiting import eventually
 
@@ -53,8 +52,7 @@ async def test_an_end_during_the_loss_of_the_listening_connection_is_seen_after_
     request_id = (await replica.post(ana))["request_id"]
     waiting = asyncio.create_task(wait_for(replica, ana, request_id))
     await eventually(lambda: watched(replica, request_id))
-    administrator = await asyncpg.connect(stage.database_url)
-    try:
+    async with superuser(stage.database_url) as administrator:
         assert await administrator.fetchval(KILL_LISTENERS) == 1
         await administrator.execute("update request_logs set status = 'expired', ended_at = now()")
         assert await waiting == "expired"
@@ -63,8 +61,6 @@ async def test_an_end_during_the_loss_of_the_listening_connection_is_seen_after_
             return bool(await administrator.fetchval(KILL_LISTENERS.replace("pg_terminate_backend(pid)", "pid")))
 
         await eventually(listens_again)
-    finally:
-        await administrator.close()
 
 
 async def test_work_of_a_replica_that_stopped_is_taken_over(stage: Stage, ana: Someone) -> None:

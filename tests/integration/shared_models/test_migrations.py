@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from tests.support.database import superuser
 from tests.support.waiting import eventually
 
 
@@ -73,8 +74,7 @@ SHARED = {"workers", "lanes", "work_items", "alembic_version"}
 
 
 async def test_no_two_services_reach_the_same_table(database_url: str) -> None:
-    connection = await asyncpg.connect(asyncpg_url(database_url))
-    try:
+    async with superuser(database_url) as connection:
         roles = ("ssa_request_manager", "ssa_agent_service", "ssa_integration_dispatcher")
         reach = {role: {row["relname"] for row in await connection.fetch(WRITABLE, role)} - SHARED for role in roles}
         everything = {
@@ -83,8 +83,6 @@ async def test_no_two_services_reach_the_same_table(database_url: str) -> None:
                 "select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace"
             )
         }
-    finally:
-        await connection.close()
     assert sum(len(tables) for tables in reach.values()) == len(set().union(*reach.values()))
     assert set().union(*reach.values()) | SHARED == everything
 

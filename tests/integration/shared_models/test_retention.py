@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 from agent_service.store.retention import removals as of_runs
 from integration_dispatcher.store.retention import removals as of_deliveries
@@ -17,6 +16,7 @@ from shared_models.settings import ServiceSettings
 from shared_models.telemetry import DEAD_LETTERS, DEPTH, DUE_AGE, OLDEST_AGE
 from shared_models.worker import Worker
 
+from tests.support.database import superuser
 from tests.support.waiting import eventually
 
 SERVICE = ServiceName.AGENT_SERVICE
@@ -113,15 +113,12 @@ def test_records_that_would_go_before_what_they_guard_stop_the_start() -> None:
 
 
 async def test_what_is_due_is_found_by_an_index(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with superuser(database_url) as connection:
         await connection.execute("set enable_seqscan = off")
         for removals in (of_requests, of_runs, of_deliveries):
             for removal in removals(settings()):
                 plan = await connection.fetch("explain " + removal.sql.replace("$1::float8", "90.0::float8"))
                 assert not [row[0] for row in plan if "Seq Scan" in row[0]], removal.what
-    finally:
-        await connection.close()
 
 
 async def test_leases_of_a_worker_of_another_service_that_is_gone_are_freed(database: Database) -> None:
