@@ -18,6 +18,9 @@ from shared_models.settings import ServiceSettings
 RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 CONFLICT_TRIES = 3
 ACQUIRE_TIMEOUT_S = 10.0
+FIRST_ACQUIRE_TIMEOUT_S = (
+    60.0  # at the start, when imports hold up the loop and a busy server is slow to take connections
+)
 STATEMENT_TIMEOUT_S = 30.0
 # Whatever the driver or a pooler in between does: a caller that waits for ever holds a lease for ever.
 STEP_TIMEOUT_S = ACQUIRE_TIMEOUT_S + STATEMENT_TIMEOUT_S + 5.0
@@ -151,7 +154,8 @@ class Database:
         Raises Unavailable, and what `step` raises."""
         try:
             async with AsyncExitStack() as stack:
-                pinned = [_Pinned(await stack.enter_async_context(self._lent())) for _ in range(self._pool_size)]
+                lent = [self._lent(FIRST_ACQUIRE_TIMEOUT_S) for _ in range(self._pool_size)]
+                pinned = [_Pinned(await stack.enter_async_context(each)) for each in lent]
                 await asyncio.gather(*(step(each) for each in pinned))
         except UNREACHABLE as exc:
             raise Unavailable from exc
@@ -170,11 +174,13 @@ class Database:
         raise AssertionError("unreachable")
 
     @asynccontextmanager
-    async def _lent(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+    async def _lent(
+        self, within_s: float = ACQUIRE_TIMEOUT_S
+    ) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
         """A connection of the pool. After good use it is kept at hand for the next, unless somebody waits at the pool.
 
         Going through the pool each time makes a task and costs as much as sending a statement."""
-        connection = await self._taken()
+        connection = await self._taken(within_s)
         try:
             yield connection
         except BaseException:
@@ -185,7 +191,7 @@ class Database:
         else:
             self._at_hand.append(connection)
 
-    async def _taken(self) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
+    async def _taken(self, within_s: float) -> "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]":
         pool = self._open_pool()
         while self._at_hand:
             connection = self._at_hand.pop()
@@ -194,7 +200,7 @@ class Database:
             await pool.release(connection)
         self._waiting += 1
         try:
-            return await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            return await pool.acquire(timeout=within_s)
         finally:
             self._waiting -= 1
 
