@@ -1,5 +1,7 @@
 """Asking in Slack: by direct message and in a channel's thread, up to the ticket; what the person sees meanwhile and at the end."""
 
+from shared_models.slack_manifest import ASK_SHORTCUT
+
 from tests.support.slack import MENTION
 from tests.support.system import System
 from tests.support.talks import TICKET
@@ -33,6 +35,19 @@ async def test_a_thread_is_a_conversation_in_which_one_need_not_call_again(syste
     assert len(slack.messages(HELP_CHANNEL, by_app=True)) == 2
     sessions = (await system.get("alice", "/api/v1/sessions")).json()["items"]
     assert [each["request_count"] for each in sessions] == [2]
+
+
+async def test_the_shortcut_on_a_message_is_answered_by_direct_message(system: System) -> None:
+    slack = system.slack
+    said = slack.standin.say("noah", HELP_CHANNEL, "How do I get into the VPN?")
+    await slack.standin.shortcut("alice", ASK_SHORTCUT, HELP_CHANNEL, said.ts)
+    [answer] = await slack.answers("alice", 1)
+    await slack.idle()
+    await system.idle()
+    assert answer.text
+    [asked] = (await system.get("alice", "/api/v1/requests")).json()["items"]
+    assert (asked["status"], "How do I get into the VPN?" in asked["excerpt"]) == ("completed", True)
+    assert slack.messages(HELP_CHANNEL, by_app=True) == []
 
 
 async def test_the_slash_command_is_answered_by_direct_message(system: System) -> None:

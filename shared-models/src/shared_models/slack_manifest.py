@@ -5,6 +5,9 @@ Source: https://docs.slack.dev/reference/app-manifest"""
 from typing import Any
 
 DEFAULT_NAME, DEFAULT_COMMAND = "IT self-service", "/it"
+ASK_SHORTCUT = "ssa_ask"
+"""The callback id of the shortcut in the menu of a message."""
+
 MAX_NAME_LENGTH, MAX_BOT_NAME_LENGTH = 35, 80
 
 SCOPES: dict[str, str] = {
@@ -12,7 +15,7 @@ SCOPES: dict[str, str] = {
     "assistant:write": "to show that the agent works, with a button to stop it",
     "channels:history": "to read the public thread that the app is called into, and follow-ups in its own threads",
     "chat:write": "to answer",
-    "commands": "the slash command",
+    "commands": "the slash command, and the shortcut in the menu of a message",
     "groups:history": "the same as channels:history, in private channels that invited the app",
     "im:history": "to read direct messages to the app",
     "im:write": "to open a direct message with a person",
@@ -58,6 +61,14 @@ def manifest(
                 "messages_tab_read_only_enabled": False,
             },
             "bot_user": {"display_name": name[:MAX_BOT_NAME_LENGTH], "always_online": True},
+            "shortcuts": [
+                {
+                    "name": "Ask IT",
+                    "type": "message",
+                    "callback_id": ASK_SHORTCUT,
+                    "description": "Ask with the words of this message; the answer comes as a direct message",
+                }
+            ],
             "slash_commands": [slash],
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},

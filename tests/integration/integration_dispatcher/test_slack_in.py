@@ -200,6 +200,25 @@ async def test_the_slash_command_answers_in_a_direct_message_and_works_without_t
     assert (asked.content, asked.channel_id, asked.thread_id) == ("my laptop is slow", "DU1", None)
 
 
+async def test_the_shortcut_on_a_message_asks_about_its_words_in_a_direct_message(world: SlackIn) -> None:
+    """They are somebody else's words: no command, and no yes to an open question."""
+    for number, words in enumerate(("My screen &amp; I <!channel>", "yes", "cancel", "")):
+        about = {"type": "message", "user": "U2", "ts": "1600000000.000001", "text": words}
+        shortcut: dict[str, object] = {
+            "type": "message_action",
+            "callback_id": "ssa_ask",
+            "trigger_id": f"9.{number}.b",
+        }
+        shortcut |= {"team": {"id": TEAM}, "user": {"id": "U1"}, "channel": {"id": CHANNEL}, "message": about}
+        for _ in range(2):
+            reply = await world.interaction(shortcut)
+            assert (reply.status_code, reply.content) == (200, b"")
+    await world.dispatcher.idle()
+    before = "About this Slack message:\n"
+    assert world.manager.texts == [f"{before}My screen & I @channel", f"{before}yes", f"{before}cancel", "help"]
+    assert {(each.user_id, each.channel_id) for each in world.manager.asked} == {(ANA, "DU1")}
+
+
 async def test_the_stop_button_of_the_session_cancels(world: SlackIn) -> None:
     inner = {"type": "agent_session_stopped", "channel": CHANNEL, "thread_ts": "1600000000.1", "user": "U1"}
     await world.event(envelope(inner))

@@ -156,6 +156,13 @@ async def test_the_page_takes_nothing_before_it_has_loaded(slack: SlackWorld, br
     await context.close()
 
 
+async def test_the_shortcut_of_a_message_reaches_the_app(slack: SlackWorld, browser: Browser) -> None:
+    slack.standin.say("ben", "#it-help", "My screen flickers")
+    async with open_page(browser, f"{slack.url}/#/alice/it-help") as page:
+        await message(page, "My screen flickers").get_by_role("button", name="Ask IT").click()
+        assert await eventually(lambda: pressed(slack)) == ["message_action"]
+
+
 async def test_a_button_that_asks_is_pressed_only_after_the_answer(slack: SlackWorld, browser: Browser) -> None:
     await call(slack, "chat.postMessage", channel=slack.channel_id("alice"), text="Open it?", blocks=ASKING)
     async with open_page(browser, f"{slack.url}/#/alice/app") as page:

@@ -9,7 +9,7 @@ from integration_dispatcher.settings_slack import SlackSettings
 from integration_dispatcher.slack_doctor import check_scopes, run_checks
 from local_stack.slack.settings import SCOPES as STANDIN_SCOPES
 from pydantic import SecretStr
-from shared_models.slack_manifest import EVENTS, SCOPES, manifest
+from shared_models.slack_manifest import ASK_SHORTCUT, EVENTS, SCOPES, manifest
 
 from tests.support.cli import ssa
 
@@ -75,6 +75,7 @@ def test_the_manifest_names_this_deployments_addresses() -> None:
     assert settings_of["event_subscriptions"]["request_url"] == "https://it.example.com/slack/events"
     assert settings_of["interactivity"]["request_url"] == "https://it.example.com/slack/interactive"
     assert found["features"]["slash_commands"][0]["url"] == "https://it.example.com/slack/commands"
+    assert [each["callback_id"] for each in found["features"]["shortcuts"]] == [ASK_SHORTCUT]
     assert found["oauth_config"]["scopes"]["bot"] == list(SCOPES)
     assert settings_of["event_subscriptions"]["bot_events"] == list(EVENTS)
 

@@ -2,13 +2,14 @@
 
 A message is known by (team, channel, ts), so that `message` and `app_mention` for one message are one event; everything else by
 Slack's own id. Sources: https://docs.slack.dev/reference/events/message, /app_mention, /agent_session_stopped;
-https://docs.slack.dev/interactivity/implementing-slash-commands; https://docs.slack.dev/reference/interaction-payloads"""
+https://docs.slack.dev/interactivity/implementing-slash-commands; https://docs.slack.dev/reference/interaction-payloads, /shortcuts-interaction-payload"""
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from shared_models.slack_manifest import ASK_SHORTCUT
 
 from integration_dispatcher.store.inbound import NewInbound
 
@@ -16,6 +17,8 @@ PROVIDER, ACTIONS = "slack", "slack_action"
 MESSAGE, COMMAND, STOPPED = "message", "command", "stopped"
 # A message with files has a subtype, as has one that is also sent to the channel. Edits, joins and the like are no questions.
 SUBTYPES = (None, "", "file_share", "thread_broadcast")
+# Somebody else's words: with these before them they are no command, and no yes to an open question.
+ASKED_ABOUT = "About this Slack message:\n{words}"
 MAX_FILES = 20
 MAX_NAME = 200
 
@@ -44,11 +47,16 @@ def command(form: Mapping[str, str]) -> NewInbound:
 
 
 def interaction(payload: Json) -> NewInbound:
-    """A press, a modal that was sent or closed, a shortcut: kept whole, but for the token."""
+    """A press, a modal that was sent or closed: kept whole, but for the token. Our shortcut on a message is a command with
+    its words."""
     kept = clean({name: value for name, value in payload.items() if name != "token"})
     team = _text((payload.get("team") or {}).get("id"))
     user = _text((payload.get("user") or {}).get("id"))
     own_id = payload.get("trigger_id") or _digest(payload)
+    if (payload.get("type"), payload.get("callback_id")) == ("message_action", ASK_SHORTCUT):
+        words = _text((payload.get("message") or {}).get("text")).strip()
+        text = ASKED_ABOUT.format(words=words) if words else ""
+        return command({"team_id": team, "user_id": user, "text": text, "trigger_id": own_id})
     return NewInbound(ACTIONS, f"slack:{team}:{own_id}", f"slack_action:{team}:{user}", kept)
 
 

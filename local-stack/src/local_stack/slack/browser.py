@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
+from shared_models.slack_manifest import ASK_SHORTCUT
 from starlette.responses import JSONResponse, StreamingResponse
 
 from local_stack.pages.site import HEADERS, check_from_this_machine, pages
@@ -56,6 +57,11 @@ class Press(Act):
     ts: str
     action: str
     value: str = ""
+
+
+class Shortcut(Act):
+    channel: str
+    ts: str
 
 
 class React(Act):
@@ -178,6 +184,14 @@ def _acting(standin: Standin) -> APIRouter:
         sent = await standin.press(
             body.person, body.channel, body.ts, find_action(message.blocks, body.action, body.value)
         )
+        if not sent.is_taken:
+            raise Refused("app_did_not_answer")
+        return {"ok": True}
+
+    @router.post("/shortcut")
+    async def shortcut(body: Shortcut) -> Json:
+        """The one shortcut that the app's manifest has for messages."""
+        sent = await standin.shortcut(body.person, ASK_SHORTCUT, body.channel, body.ts)
         if not sent.is_taken:
             raise Refused("app_did_not_answer")
         return {"ok": True}

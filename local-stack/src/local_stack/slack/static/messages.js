@@ -9,7 +9,7 @@ export function day(ts) {
   return moment(ts).toLocaleDateString(undefined, { weekday: "long", day: "numeric", month: "long" });
 }
 
-export function messageNode(message, state, { isThread, press, react, openThread }) {
+export function messageNode(message, state, { isThread, press, react, ask, openThread }) {
   const name = state.names.get(message.user) ?? message.user;
   const classes = ["message", message.is_ephemeral ? "is-ephemeral" : "", message.bot_id ? "is-for-app" : ""];
   const node = element("article", { class: classes.filter(Boolean).join(" "), "data-ts": message.ts, "aria-label": `${name}, ${clock(message.ts)}` },
@@ -24,7 +24,7 @@ export function messageNode(message, state, { isThread, press, react, openThread
       ...content(message, state.names, (block, part, value) => press(message, block, part, value)),
       files(message),
       element("div", { class: "under" }, ...reactions(message, state, react), repliesButton(message, isThread, openThread))));
-  if (!message.is_ephemeral) node.append(tools(message, isThread, react, openThread));
+  if (!message.is_ephemeral) node.append(tools(message, isThread, { react, ask, openThread }));
   node.querySelectorAll(".body button, .body select, .tools button").forEach((each, place) => { each.dataset.key = `${message.ts} ${place}`; });
   return node;
 }
@@ -52,10 +52,11 @@ function repliesButton(message, isThread, openThread) {
   return element("button", { class: "replies", type: "button", onclick: () => openThread(message.ts) }, words);
 }
 
-function tools(message, isThread, react, openThread) {
+function tools(message, isThread, { react, ask, openThread }) {
   const quick = QUICK.map((name) => element("button", { type: "button", "aria-label": `React with ${name}`, onclick: () => react(message, name) }, EMOJI[name]));
   const reply = isThread ? [] : [element("button", { type: "button", onclick: () => openThread(message.thread_ts || message.ts) }, "Reply")];
-  return element("div", { class: "tools" }, ...quick, ...reply);
+  const about = element("button", { type: "button", onclick: () => ask(message) }, "Ask IT");
+  return element("div", { class: "tools" }, ...quick, ...reply, about);
 }
 
 function clock(ts) {

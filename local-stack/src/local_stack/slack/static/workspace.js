@@ -155,7 +155,7 @@ function fill(list, messages, hint) {
     const its = day(message.ts);
     if (its !== last) nodes.push(element("p", { class: "day" }, its));
     last = its;
-    nodes.push(messageNode(message, state, { isThread, press, react, openThread }));
+    nodes.push(messageNode(message, state, { isThread, press, react, ask, openThread }));
   }
   list.replaceChildren(...(nodes.length || !hint ? nodes : [hint]));
   if (focused) list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
@@ -200,6 +200,10 @@ async function press(message, block, part, value) {
 
 function react(message, name) {
   return attempt("react", { channel: message.channel, ts: message.ts, name });
+}
+
+function ask(message) {
+  return attempt("shortcut", { channel: message.channel, ts: message.ts });
 }
 
 function openThread(ts) {
