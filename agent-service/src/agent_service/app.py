@@ -26,6 +26,7 @@ from shared_models.retention import Retention
 from shared_models.schema_version import is_current
 from shared_models.telemetry import span
 from shared_models.tokens import IdentitySigner, ServiceTokens
+from shared_models.warming import warm_if_there
 from shared_models.web import create_app as create_service_app
 from shared_models.work_item import Completed, RetryPolicy, WorkItem
 from shared_models.work_queue import WorkQueue
@@ -129,7 +130,7 @@ async def started(
     for notifier in notifiers:
         stack.push_async_callback(notifier.close)
     parts = build(settings, database, tokens, worker, outside, notifiers, client)
-    await warm_statements(database, worker.id)
+    await warm_if_there(warm_statements(database, worker.id))
     parts.processor.waiters.start()
     stack.push_async_callback(parts.processor.waiters.close)
     for queue in parts.queues:

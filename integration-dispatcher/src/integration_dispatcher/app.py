@@ -25,6 +25,7 @@ from shared_models.pause import Pause
 from shared_models.retention import Retention
 from shared_models.schema_version import is_current
 from shared_models.tokens import Acting, ServiceTokens
+from shared_models.warming import warm_if_there
 from shared_models.web import create_app as create_service_app
 from shared_models.web import service_caller
 from shared_models.work_item import Completed, RetryPolicy, WorkItem
@@ -153,7 +154,7 @@ async def started(
             EventAccess(settings, tokens, client, ServiceName.REQUEST_MANAGER),
         )
         stack.push_async_callback(parts.queues.notifier.close)
-        await warm(database)
+        await warm_if_there(warm(database))
         stack.push_async_callback(parts.progress.close)
         parts.queues.deliveries.start()
         parts.queues.events.start()

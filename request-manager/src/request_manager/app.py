@@ -28,6 +28,7 @@ from shared_models.retention import Retention
 from shared_models.schema_version import is_current
 from shared_models.settings import Profile
 from shared_models.tokens import ServiceTokens
+from shared_models.warming import warm_if_there
 from shared_models.work_item import RetryPolicy
 from shared_models.work_queue import WorkQueue
 from shared_models.worker import Worker
@@ -235,7 +236,7 @@ async def start(stack: AsyncExitStack, app: FastAPI, parts: Parts, worker: Worke
     removal = Retention(database, retention.removals(parts.settings))
     removal.start()
     stack.push_async_callback(removal.stop)
-    await warm_up(app, parts)
+    await warm_if_there(warm_up(app, parts))
     greeting = asyncio.create_task(connect_to_neighbour(parts), name="connect to agent-service")
     stack.push_async_callback(_cancelled, greeting)
 
