@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from shared_models.logging import configure_logging
 
 pytest_plugins = [
@@ -14,6 +15,12 @@ pytest_plugins = [
 configure_logging("tests", level="WARNING", stream=sys.stderr)
 
 TESTS = Path(__file__).parent
+
+# The same examples in every run, and no clock: `--hypothesis-profile default` looks for others.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,7 +76,7 @@ async def test_an_event_without_data_gets_neither_data_nor_a_type_of_it(start: S
     async with start(OBJECTS) as running:
         headers = {f"ce-{name}": value for name, value in event.items()}
         headers["authorization"] = f"Bearer {running.token}"
-        async with httpx.AsyncClient() as plain:  # the product's own client would name a type
+        async with httpx.AsyncClient(timeout=60) as plain:  # the product's own client would name a type
             reply = await plain.post(running.url + PATH, headers=headers)
         assert reply.status_code == 202
         await running.idle()

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from local_stack.broker.manifests import Mode
+from local_stack.ports import free_port
 from starlette.responses import Response
 
 from tests.conformance.conftest import Start
 from tests.support.broker import Received, Receiver, Script, answers, broker, ref, trigger
-from tests.support.ports import unused_port
 
 PAUSE_S = 0.01
 BACKOFF = {"backoffPolicy": "exponential", "backoffDelay": f"PT{PAUSE_S}S", "timeout": "PT10S"}
@@ -187,7 +187,7 @@ async def test_the_specification_honours_retry_after_up_to_its_limit(start: Star
 async def test_a_dead_letter_of_an_unreachable_subscriber_names_it_and_nothing_else(
     start: Start, receiver: Receiver
 ) -> None:
-    url = f"http://127.0.0.1:{unused_port()}/gone"
+    url = f"http://127.0.0.1:{free_port()}/gone"
     unreachable = trigger("t", "/in", delivery=retry(1, **SINK))
     unreachable["spec"]["subscriber"] = {"uri": url}
     async with start([broker(), unreachable]) as running:

@@ -56,13 +56,14 @@ class Outside:
 
     server: HostileServer
     smtp_port: int = 25
+    timeout_s: float = 30.0
     effects: dict[str, str] = field(default_factory=dict)
 
     async def keep(self, message: Message) -> None:
         self.effects[message.id] = message.body
 
     def handlers(self) -> Handlers:
-        return all_handlers(self.edges(GuardedHttp(LOCAL, no_lookup, timeout_s=0.5)))
+        return all_handlers(self.edges(GuardedHttp(LOCAL, no_lookup, timeout_s=self.timeout_s)))
 
     def edges(self, guarded_http: GuardedHttp) -> Edges:
         given = settings(
@@ -76,19 +77,19 @@ class Outside:
             "slack_bot_token": SecretStr("xoxb-1"),
             "slack_signing_secret": SecretStr("s"),
             "slack_api_url": self.server.url,
-            "slack_timeout_s": 0.5,
+            "slack_timeout_s": self.timeout_s,
             "smtp_host": "127.0.0.1",
             "smtp_port": self.smtp_port,
             "smtp_tls": "none",
             "smtp_username": AGENT,
             "smtp_password": SecretStr(PASSWORD),
             "smtp_from": AGENT,
-            "smtp_timeout_s": 0.5,
+            "smtp_timeout_s": self.timeout_s,
             "sms_account_sid": "AC1",
             "sms_auth_token": SecretStr("t"),
             "sms_from": "+14155550199",
             "sms_api_url": self.server.url,
-            "sms_timeout_s": 0.5,
+            "sms_timeout_s": self.timeout_s,
         }
 
     def given(self, integration: IntegrationType) -> Metadata:
@@ -236,7 +237,7 @@ async def test_an_other_side_that_misbehaves_is_a_delay_and_nothing_else(
     integration: IntegrationType, behave: Behaviour
 ) -> None:
     async with hostile_server(behave) as server:
-        outside = Outside(server, urlsplit(server.url).port or 0)
+        outside = Outside(server, urlsplit(server.url).port or 0, timeout_s=0.5)
         handler = outside.handlers()[integration]
         config = config_of(handler, outside.given(integration))
         with pytest.raises(DeliveryDelayed) if calls_outside(integration) else nullcontext():

@@ -7,7 +7,7 @@ from typing import Any
 from local_stack.mail.faults import Fault
 from shared_models.enums import Role
 
-from tests.support.mail import text_of
+from tests.support.mail import AGENT, text_of
 from tests.support.people import api_key_of
 from tests.support.system import Json, System
 from tests.support.waiting import eventually
@@ -20,6 +20,15 @@ async def use_mail(system: System, person: str, **body: Any) -> None:
     given = {"enabled": True, "priority": 1, **body}
     reply = await system.request("PUT", person, "/api/v1/users/me/integrations/email", json=given)
     assert reply.status_code == 200, reply.text
+
+
+async def all_seen(system: System) -> None:
+    """Until the agent's mailbox holds nothing unread: a mail is marked after it is recorded, perhaps after its answer."""
+
+    async def is_so() -> bool:
+        return all(each.is_seen for each in system.mail.mails(AGENT))
+
+    await eventually(is_so)
 
 
 def ids(mail: EmailMessage, name: str) -> list[str]:
@@ -40,7 +49,7 @@ async def test_a_mail_is_answered_in_its_thread_and_the_answer_to_that_goes_on(s
     assert len(requests) == 2
     assert len({each["session_id"] for each in requests}) == 1
     assert {each["integration_type"] for each in requests} == {"email"}
-    assert [each.is_seen for each in system.mail.mails("it@selfservice.example")] == [True, True]
+    await all_seen(system)
 
 
 async def test_an_answer_goes_to_the_preferred_mailbox_and_answering_it_goes_on_with_the_session(
@@ -69,7 +78,7 @@ async def test_where_mail_cannot_leave_the_next_integration_takes_over(system: S
     async def has_arrived() -> bool:
         return len(system.webhook.accepted) == 1
 
-    await eventually(has_arrived, within_s=60)
+    await eventually(has_arrived)
     items = (await system.get("alice", "/api/v1/users/me/deliveries")).json()["items"]
     [failed] = [each for each in items if each["integration"] == "email"]
     assert failed["status"] == "failed"
@@ -89,7 +98,7 @@ async def test_two_machines_that_answer_each_other_stop_after_five_messages(syst
         reply = await system.get("olivia", "/api/v1/dead-letters")
         return [each for each in reply.json()["items"] if "5 answers" in str(each)]
 
-    await eventually(is_stopped, within_s=60)
+    await eventually(is_stopped)
     await system.idle()
     assert len(system.mail.mails(ALICE)) == 5
     assert "this was the last one" in text_of(system.mail.mails(ALICE)[-1].parsed)
@@ -101,11 +110,7 @@ async def test_a_forged_mail_gets_one_plain_answer_and_no_request(system: System
         await system.mail.write(ALICE, f"Order {number}", "Order me a laptop", is_forged=True)
     [answer] = await system.mail.arrived(ALICE)
     assert "did not confirm that it came from you" in " ".join(text_of(answer.parsed).split())
-
-    async def all_seen() -> bool:
-        return all(each.is_seen for each in system.mail.mails("it@selfservice.example"))
-
-    await eventually(all_seen, within_s=60)
+    await all_seen(system)
     await system.idle()
     assert len(system.mail.mails(ALICE)) == 1
     assert (await system.get("alice", "/api/v1/requests")).json()["items"] == []

@@ -18,14 +18,14 @@ async def with_button(slack: SlackWorld, where: str, label: str) -> Message:
     async def look() -> list[Message]:
         return [each for each in slack.messages(where, by_app=True) if label in labels(each)]
 
-    return (await eventually(look, within_s=60))[0]
+    return (await eventually(look))[0]
 
 
 async def without_button(message: Message, label: str) -> None:
     async def look() -> bool:
         return label not in labels(message)
 
-    await eventually(look, within_s=60)
+    await eventually(look)
 
 
 async def ticket_told(slack: SlackWorld) -> str:
@@ -34,14 +34,14 @@ async def ticket_told(slack: SlackWorld) -> str:
     async def look() -> list[str]:
         return [each.text for each in slack.messages("alice", by_app=True) if TICKET.search(each.text)]
 
-    return (await eventually(look, within_s=60))[0]
+    return (await eventually(look))[0]
 
 
 async def asked_whether_to_order(slack: SlackWorld) -> Message:
     """Alice has answered everything in her direct message up to that question."""
     for number, words in enumerate(("I need a new laptop", "yes", "1"), start=1):
         slack.say("alice", "", words)
-        await slack.answers("alice", number, within_s=60)
+        await slack.answers("alice", number)
     return await with_button(slack, "alice", YES)
 
 
@@ -78,10 +78,10 @@ async def test_pressing_no_orders_nothing_and_says_so(system: System) -> None:
 async def test_what_is_asked_in_a_channel_and_personal_is_answered_and_decided_in_private(system: System) -> None:
     slack = system.slack
     thread = slack.say("alice", HELP, f"{MENTION} I need a new laptop")
-    await slack.answers(HELP, 1, within_s=60)
+    await slack.answers(HELP, 1)
     for number, words in enumerate(("yes", "1"), start=2):
         slack.say("alice", HELP, words, thread)
-        await slack.answers(HELP, number, within_s=60)
+        await slack.answers(HELP, number)
 
     await slack.press("alice", await with_button(slack, "alice", YES), YES)
     told = await ticket_told(slack)
@@ -106,7 +106,7 @@ async def test_feedback_reaches_the_request_and_only_its_person_can_give_it(syst
     async def noah_was_told() -> bool:
         return bool(slack.only_for("noah"))
 
-    await eventually(noah_was_told, within_s=60)
+    await eventually(noah_was_told)
     assert BAD in labels(answer)
     await slack.press("alice", answer, BAD)
     await without_button(answer, BAD)

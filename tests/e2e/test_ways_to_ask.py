@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from uuid import UUID, uuid4
 
 import httpx
@@ -23,7 +24,7 @@ async def test_an_async_request_is_polled_to_its_end(system: System) -> None:
     assert reply.headers["preference-applied"] == "respond-async"
     assert "retry-after" in reply.headers
     assert set(reply.json()) == {"request_id", "session_id", "status"}
-    result = await system.get("alice", f"/api/v1/requests/{reply.json()['request_id']}/result?wait=20")
+    result = await system.get("alice", f"/api/v1/requests/{reply.json()['request_id']}/result?wait=100")
     assert result.json()["status"] == "completed"
     assert result.json()["response"]["content"]
 
@@ -33,7 +34,7 @@ async def test_a_short_wait_ends_with_202_and_the_work_goes_on(system: System) -
     reply = await system.post("alice", {"content": "hello"}, headers={"prefer": "wait=1"})
     assert reply.status_code == 202
     system.model.release()
-    result = await system.get("alice", f"/api/v1/requests/{reply.json()['request_id']}/result?wait=20")
+    result = await system.get("alice", f"/api/v1/requests/{reply.json()['request_id']}/result?wait=100")
     assert result.json()["status"] == "completed"
 
 
@@ -49,7 +50,7 @@ async def test_a_request_that_takes_its_time_is_shown_as_being_worked_on(system:
 
     await eventually(is_shown)
     system.model.release()
-    result = await system.get("alice", f"{path}/result?wait=20")
+    result = await system.get("alice", f"{path}/result?wait=100")
     assert result.json()["status"] == "completed"
     await system.idle()
     assert len(await system.test_messages("alice")) == 1
@@ -118,7 +119,7 @@ async def test_requests_of_one_session_are_answered_in_their_order(system: Syste
         for number in range(8)
     ]
     ended: list[httpx.Response] = [
-        await system.get("alice", f"/api/v1/requests/{post.json()['request_id']}/result?wait=30") for post in posts
+        await system.get("alice", f"/api/v1/requests/{post.json()['request_id']}/result?wait=100") for post in posts
     ]
     times = [reply.json()["completed_at"] for reply in ended]
     assert times == sorted(times)
@@ -128,14 +129,15 @@ async def test_requests_of_one_session_are_answered_in_their_order(system: Syste
 
 
 async def test_one_persons_flood_is_limited_and_others_are_unharmed(system: System) -> None:
+    began_s = time.monotonic()
     flood = asyncio.gather(
         *(system.post("alice", {"content": "hello"}, headers={"prefer": "respond-async"}) for _ in range(1000))
     )
-    other = await system.post("noah", {"content": "hello"})
+    await system.ask("noah", "hello")
     statuses = [reply.status_code for reply in await flood]
-    assert other.status_code == 200
+    begun_minutes = 1 + (time.monotonic() - began_s) // 60
     assert set(statuses) == {202, 429}
-    assert statuses.count(202) <= 60
+    assert statuses.count(202) <= 60 * begun_minutes
     await system.idle()
 
 
@@ -146,7 +148,7 @@ async def test_a_cancelled_request_ends_once_and_stays_so(system: System) -> Non
     cancelled = await system.request("POST", "alice", f"/api/v1/requests/{request_id}/cancel")
     assert cancelled.status_code in (200, 202)
     system.model.release()
-    result = await system.get("alice", f"/api/v1/requests/{request_id}/result?wait=20")
+    result = await system.get("alice", f"/api/v1/requests/{request_id}/result?wait=100")
     assert result.json()["status"] == "cancelled"
     retried = await system.request("POST", "alice", f"/api/v1/requests/{request_id}/retry")
     assert retried.json()["status"] == "completed"

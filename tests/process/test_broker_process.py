@@ -10,16 +10,16 @@ import asyncpg
 import psutil
 import pytest
 import yaml
+from local_stack.ports import free_port
 from local_stack.postgres import PostgresCluster
 from shared_models.database import asyncpg_url
 
 from tests.support.broker import ORDERED, Receiver, broker, exact, running_receiver, trigger
 from tests.support.broker_process import BrokerProcess, broker_environment, broker_process, spawn_broker
 from tests.support.database import throwaway_cluster
-from tests.support.ports import unused_port
 from tests.support.waiting import eventually
 
-DELIVERY = {"retry": 20, "backoffPolicy": "linear", "backoffDelay": "PT0.05S", "timeout": "PT5S"}
+DELIVERY = {"retry": 20, "backoffPolicy": "linear", "backoffDelay": "PT0.05S", "timeout": "PT60S"}
 OBJECTS = [
     broker(),
     trigger("one", "/one", delivery=DELIVERY, annotations=ORDERED),
@@ -97,7 +97,7 @@ async def until_more_came(receiver: Receiver, count: int, sending: "asyncio.Task
 
 
 async def test_a_database_that_dies_and_comes_back_loses_nothing(tmp_path: Path, receiver: Receiver) -> None:
-    with throwaway_cluster(unused_port(), synchronous_commit="on") as cluster:
+    with throwaway_cluster(free_port(), synchronous_commit="on") as cluster:
         async with broker_process(cluster.url("postgres"), tmp_path, OBJECTS, receiver) as running:
             sending = asyncio.create_task(send_all(running))
             for _ in range(2):
@@ -113,7 +113,7 @@ async def test_a_database_that_dies_and_comes_back_loses_nothing(tmp_path: Path,
 
 
 async def test_without_its_database_it_takes_nothing_and_recovers_unaided(tmp_path: Path, receiver: Receiver) -> None:
-    with throwaway_cluster(unused_port(), synchronous_commit="on") as cluster:
+    with throwaway_cluster(free_port(), synchronous_commit="on") as cluster:
         async with broker_process(cluster.url("postgres"), tmp_path, OBJECTS, receiver) as running:
             await asyncio.to_thread(crash, cluster)
             assert (await running.post("k", "lost"), await running.ready_status()) == (503, 503)
@@ -128,7 +128,7 @@ def crash(cluster: PostgresCluster) -> None:
     """The server ends without a checkpoint and recovers at its next start."""
     server = psutil.Process(cluster.server_pid)
     server.send_signal(signal.SIGQUIT)
-    server.wait(timeout=30)
+    server.wait(timeout=60)
     cluster.stop()
 
 
@@ -137,7 +137,7 @@ async def test_a_second_broker_on_the_same_database_is_refused(
 ) -> None:
     async with broker_process(empty_database_url, tmp_path, OBJECTS, receiver) as running:
         log = tmp_path / "second.log"
-        second = await spawn_broker(running.env, unused_port(), log)
+        second = await spawn_broker(running.env, free_port(), log)
         assert await asyncio.wait_for(second.wait(), timeout=60) == 3
         assert "another broker runs on this database" in log.read_text()
         await running.send("k", "still at work")
@@ -163,6 +163,6 @@ async def test_manifests_that_it_cannot_serve_end_the_start_with_the_field_named
     wrong["spec"] |= spec
     manifests.write_text(yaml.safe_dump_all([broker(), wrong]))
     env = broker_environment("postgresql://nowhere", manifests, "http://127.0.0.1:9")
-    process = await spawn_broker(env, unused_port(), log)
+    process = await spawn_broker(env, free_port(), log)
     assert await asyncio.wait_for(process.wait(), timeout=60) == 2
     assert words in log.read_text()

@@ -16,7 +16,7 @@ from tests.support.broker_process import broker_process
 from tests.support.servers import free_socket, serving
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 
 
 async def run_suite(*arguments: str, **env: str) -> str:

@@ -47,8 +47,8 @@ def ask(stack: Stack, text: str) -> str:
     reply = httpx.post(
         f"{stack.url}/api/v1/requests/cli",
         json={"content": text},
-        headers={"authorization": f"Bearer {stack.env['SSA_TOKEN']}"},
-        timeout=60,
+        headers={"authorization": f"Bearer {stack.env['SSA_TOKEN']}", "prefer": "wait=100"},
+        timeout=120,
     )
     assert reply.status_code == 200, reply.text
     return str(reply.json()["response"]["content"])
@@ -75,7 +75,7 @@ def test_a_chat_on_the_command_line_ends_with_one_ticket(any_stack: Stack) -> No
         env=any_stack.env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert chat.returncode == 0, chat.stderr

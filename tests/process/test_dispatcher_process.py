@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from local_stack.ports import free_port
 from shared_models.ids import new_id
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,7 +21,6 @@ from starlette.routing import Route
 
 from tests.support.database import superuser
 from tests.support.dispatcher import SECRETS_KEY, TOKEN_KEY, DispatcherClient, ended, wish
-from tests.support.ports import unused_port
 from tests.support.servers import free_socket, serving
 from tests.support.waiting import eventually
 
@@ -59,7 +59,7 @@ class Process(DispatcherClient):
 @asynccontextmanager
 async def process_of(database_url: str, log: Path, more: dict[str, str] | None = None) -> AsyncIterator[Process]:
     """`more`: environment variables besides the usual ones."""
-    port = unused_port()
+    port = free_port()
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | {
         "PROFILE": "local",
         "PORT": str(port),
@@ -69,7 +69,7 @@ async def process_of(database_url: str, log: Path, more: dict[str, str] | None =
         "SECRETS_KEY": SECRETS_KEY,
         "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
         "INTEGRATION_DEFAULTS_WEBHOOK_RETRY_DELAY_SECONDS": "0",
-        "EVENT_SINK_URL": f"http://127.0.0.1:{unused_port()}/events",
+        "EVENT_SINK_URL": f"http://127.0.0.1:{free_port()}/events",
         "LOG_LEVEL": "INFO",
         **(more or {}),
     }
@@ -78,7 +78,7 @@ async def process_of(database_url: str, log: Path, more: dict[str, str] | None =
             sys.executable, "-m", "integration_dispatcher", env=env, stdout=output, stderr=output
         )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
 
             async def is_ready() -> bool:
                 assert child.returncode is None, f"it ended; see {log}"
@@ -148,7 +148,7 @@ async def test_sigterm_lets_a_message_under_way_arrive_and_leaves_no_lease(
         await eventually(refuses_new)
         receiver.go_on.set()
         # uvicorn ends by the signal it was sent, after the orderly stop.
-        assert await asyncio.wait_for(dispatcher.process.wait(), timeout=20) in (0, -signal.SIGTERM)
+        assert await asyncio.wait_for(dispatcher.process.wait(), timeout=300) in (0, -signal.SIGTERM)
     async with superuser(database_url) as connection:
         assert await connection.fetchval("select status from delivery_logs") == "delivered"
         assert await connection.fetchval("select count(*) from delivery_attempts") == 1

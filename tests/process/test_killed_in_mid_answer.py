@@ -10,7 +10,7 @@ import pytest
 
 from tests.load.fake_responses import MODEL, PREFIX
 from tests.load.model import FakeModel, running_model
-from tests.support.stack import Stack, open_folder, running_stack
+from tests.support.stack import READY_WITHIN_S, Stack, open_folder, running_stack
 from tests.support.waiting import eventually_blocking
 
 NONCE = "nonce-" + "5" * 32
@@ -57,7 +57,7 @@ def test_the_answer_comes_once_after_the_restart(slow_stack: tuple[Stack, FakeMo
         result = call(stack, "GET", f"{path}/result?wait=5")
         return dict(result.json()) if result.status_code == 200 else {}
 
-    result = eventually_blocking(ended)
+    result = eventually_blocking(ended, within_s=READY_WITHIN_S)
     assert (result["status"], result["response"]["content"]) == ("completed", f"{PREFIX} {NONCE}")
     assert model.calls > 0, "the call that was cut off is made once more"
     assert "agent-service was killed: starting it again" in stack.output

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from local_stack.ports import free_port
 from local_stack.settings import UpSettings
 
-from tests.support.ports import unused_port
 from tests.support.stack import END_WITHIN_S, open_folder, start_stack
 
 PORTS = [name.upper() for name in UpSettings.model_fields if name.endswith("_port")]
@@ -42,7 +42,7 @@ def test_a_taken_port(state_dir: Path) -> None:
 def test_a_taken_port_of_the_broker(state_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        others = {name: str(unused_port()) for name in PORTS}
+        others = {name: str(free_port()) for name in PORTS}
         line = refusal(state_dir, EVENTING_ENABLED="true", **(others | {"BROKER_PORT": port}))
     assert line.startswith(f"Port {port} (broker) is taken by ")
     assert line.endswith("stop that program, or set BROKER_PORT to a free port")
@@ -55,7 +55,7 @@ def test_a_broker_without_an_address(state_dir: Path) -> None:
 
 
 def test_a_database_that_cannot_be_reached(state_dir: Path) -> None:
-    port = unused_port()
+    port = free_port()
     line = refusal(state_dir, "--free-ports", DATABASE_URL=f"postgresql://ann:hush@127.0.0.1:{port}/x")
     assert line.startswith(f"PostgreSQL at 127.0.0.1:{port} cannot be reached")
     assert "DATABASE_URL" in line

@@ -6,18 +6,16 @@ import sys
 from pathlib import Path
 
 import httpx
+from local_stack.ports import free_port
 from shared_models import migrate
 
 from tests.support.dispatcher import SECRETS_KEY, TOKEN_KEY
-from tests.support.ports import unused_port
 from tests.support.waiting import eventually
-
-STARTS_WITHIN_S = 60
 
 
 async def test_a_service_waits_without_traffic_until_the_schema_fits(empty_database_url: str, tmp_path: Path) -> None:
     await asyncio.to_thread(migrate.upgrade, empty_database_url, "0003")
-    port, log = unused_port(), tmp_path / "log"
+    port, log = free_port(), tmp_path / "log"
     env = os.environ | {
         "PROFILE": "local",
         "PORT": str(port),
@@ -31,7 +29,7 @@ async def test_a_service_waits_without_traffic_until_the_schema_fits(empty_datab
             sys.executable, "-m", "integration_dispatcher", env=env, stdout=output, stderr=output
         )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http:
 
             async def status(path: str) -> int:
                 assert service.returncode is None, log.read_text()
@@ -46,11 +44,11 @@ async def test_a_service_waits_without_traffic_until_the_schema_fits(empty_datab
             async def is_ready() -> bool:
                 return await status("/readyz") == 200
 
-            await eventually(is_alive, within_s=STARTS_WITHIN_S)
+            await eventually(is_alive)
             assert [await status(path) for path in ("/readyz", "/events", "/api/v1/deliveries")] == [503, 503, 503]
             assert "schema_is_old" in log.read_text()
             await asyncio.to_thread(migrate.upgrade, empty_database_url)
-            await eventually(is_ready, within_s=STARTS_WITHIN_S)
+            await eventually(is_ready)
     finally:
         if service.returncode is None:
             service.terminate()

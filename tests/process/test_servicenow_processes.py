@@ -13,13 +13,13 @@ from uuid import uuid4
 
 import httpx
 import httpx2
+from local_stack.ports import free_port
 from local_stack.servicenow.catalogue import shipped_catalogue
 from local_stack.servicenow.tickets import TicketBook
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from shared_models.tokens import Identity, IdentitySigner, new_identity_key_pair
 
-from tests.support.ports import unused_port
 from tests.support.waiting import eventually
 
 TOOL = "open_laptop_refresh_ticket"
@@ -34,7 +34,7 @@ async def running(module: str, port: int, environment: dict[str, str], *argument
         sys.executable, "-m", module, *arguments, env={"PATH": os.environ["PATH"], **environment}
     )
     try:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
 
             async def is_ready() -> bool:
                 assert process.returncode is None, f"{module} ended with {process.returncode}"
@@ -48,7 +48,7 @@ async def running(module: str, port: int, environment: dict[str, str], *argument
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 60)
 
 
 def standin(port: int, folder: Path) -> Any:
@@ -60,7 +60,7 @@ async def order(port: int, signer: IdentitySigner) -> dict[str, Any]:
     identity = Identity(uuid4(), "alice@example.com", "Alice", uuid4(), TOOL, intent="yes-1")
     headers = {"authorization": f"Bearer {signer.sign(identity, server='servicenow')}"}
     async with (
-        httpx2.AsyncClient(headers=headers) as http,
+        httpx2.AsyncClient(headers=headers, timeout=60) as http,
         Client(streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http)) as client,
     ):
         result = await client.call_tool(TOOL, CHOICE)
@@ -72,7 +72,7 @@ async def order(port: int, signer: IdentitySigner) -> dict[str, Any]:
 async def test_a_ticket_survives_the_restart_of_both_and_is_ordered_once(tmp_path: Path) -> None:
     signing_key, public_key = new_identity_key_pair()
     signer = IdentitySigner(signing_key)
-    standin_port, mcp_port = unused_port(), unused_port()
+    standin_port, mcp_port = free_port(), free_port()
     environment = {
         "PROFILE": "local",
         "PORT": str(mcp_port),

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import httpx
 import yaml
+from local_stack.ports import free_port
 from shared_models.enums import ServiceName
 from shared_models.tokens import ServiceTokens
 
 from tests.support.broker import KEY, PATH, Json, Receiver, event_attributes
-from tests.support.ports import unused_port
 from tests.support.waiting import eventually
-
-READY_WITHIN_S = 30.0
 
 
 def broker_environment(database_url: str, manifests: Path, receiver_url: str) -> dict[str, str]:
@@ -60,7 +58,7 @@ class BrokerProcess:
 
     async def start(self) -> None:
         self.process = await spawn_broker(self.env, self.port, self.log)
-        await eventually(self._is_ready, within_s=READY_WITHIN_S)
+        await eventually(self._is_ready)
 
     async def kill(self) -> None:
         assert self.process is not None
@@ -83,12 +81,12 @@ class BrokerProcess:
         attributes = event_attributes(id=event_id, partitionkey=key)
         headers = {f"ce-{name}": value for name, value in attributes.items()} | self._auth
         try:
-            return (await self.http.post(self.url + PATH, content=b"{}", headers=headers, timeout=10)).status_code
+            return (await self.http.post(self.url + PATH, content=b"{}", headers=headers)).status_code
         except httpx.TransportError:
             return 0
 
     async def ready_status(self) -> int:
-        return (await self.http.get(self.url + "/readyz", timeout=10)).status_code
+        return (await self.http.get(self.url + "/readyz")).status_code
 
     async def idle(self) -> None:
         async def is_idle() -> bool:
@@ -101,7 +99,7 @@ class BrokerProcess:
         assert self.process is not None
         assert self.process.returncode is None, self.log.read_text()
         try:
-            return (await self.http.get(self.url + "/readyz", timeout=2)).status_code == 200
+            return (await self.http.get(self.url + "/readyz")).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -114,8 +112,8 @@ async def broker_process(
     manifests = folder / "manifests.yaml"
     manifests.write_text(yaml.safe_dump_all(list(objects)))
     env = broker_environment(database_url, manifests, receiver.url)
-    async with httpx.AsyncClient() as http:
-        broker = BrokerProcess(env, unused_port(), folder / "broker.log", http)
+    async with httpx.AsyncClient(timeout=60) as http:
+        broker = BrokerProcess(env, free_port(), folder / "broker.log", http)
         await broker.start()
         try:
             yield broker

@@ -23,7 +23,7 @@ def run_sql(url: str, *statements: str) -> None:
     """Run statements one by one in autocommit, from any context: an event loop of its own in a thread of its own."""
 
     async def run() -> None:
-        connection = await asyncpg.connect(url, timeout=10, command_timeout=60)
+        connection = await asyncpg.connect(url, timeout=60, command_timeout=60)
         try:
             for statement in statements:
                 await connection.execute(statement)

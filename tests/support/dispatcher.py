@@ -221,7 +221,7 @@ def settings(database_url: str, **changes: Any) -> Settings:
         "service_token_key": SecretStr(TOKEN_KEY),
         "secrets_key": SecretStr(SECRETS_KEY),
         "webhook_allowed_networks": "127.0.0.0/8",
-        "webhook_timeout_s": 5.0,
+        "webhook_timeout_s": 60.0,
         "delivery_sweep_every_s": 0.05,
         "integration_defaults": {"webhook": {"retry_delay_seconds": 0}, "test": {"retry_delay_seconds": 0}},
     }

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from imapclient import IMAPClient
+from local_stack.ports import free_port
 
 from tests.support.debian import library_path, unpacked
-from tests.support.ports import unused_port
 from tests.support.waiting import eventually_blocking
 
 ADDRESS, PASSWORD = "it@selfservice.example", "the-password-of-the-mailbox"
@@ -70,7 +70,7 @@ class Dovecot:
     port: int
 
     def client(self) -> IMAPClient:
-        client = IMAPClient("127.0.0.1", port=self.port, ssl=False, timeout=10)
+        client = IMAPClient("127.0.0.1", port=self.port, ssl=False, timeout=60)
         client.login(ADDRESS, PASSWORD)
         client.select_folder("INBOX")
         return client
@@ -98,10 +98,10 @@ def dovecot_server() -> Iterator[Dovecot]:
     folder.chmod(0o755)
     root = folder / "root"
     shutil.copytree(fetched, root, symlinks=True)  # nobody else may be able to enter the repository's folder
-    server = Dovecot(unused_port())
+    server = Dovecot(free_port())
     process = _start(root, folder, server.port)
     try:
-        eventually_blocking(lambda: _answers(server) or process.poll() is not None, within_s=60)
+        eventually_blocking(lambda: _answers(server) or process.poll() is not None)
         assert process.poll() is None, (folder / "log").read_text()
         yield server
     finally:

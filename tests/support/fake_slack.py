@@ -30,7 +30,7 @@ class FakeSlack:
     reactions: set[tuple[str, str, str]] = field(default_factory=set)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
 
-    def api(self, *, timeout_s: float = 5.0) -> SlackApi:
+    def api(self, *, timeout_s: float = 60.0) -> SlackApi:
         http = httpx.AsyncClient(transport=httpx.MockTransport(self.take))
         database = Database("postgresql://nobody@127.0.0.1:1/none")
         pace = SlackPace(database, post_every_s=0)

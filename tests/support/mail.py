@@ -43,7 +43,7 @@ class MailServerUnderTest:
             "smtp_username": AGENT,
             "smtp_password": SecretStr(PASSWORD),
             "smtp_from": f"IT Help <{AGENT}>",
-            "smtp_timeout_s": 5.0,
+            "smtp_timeout_s": 60.0,
         }
         return given | changes
 
@@ -67,7 +67,7 @@ class MailServerUnderTest:
         async def are_there() -> bool:
             return len(self.mails(mailbox)) >= count
 
-        await eventually(are_there, within_s=60)
+        await eventually(are_there)
         return self.mails(mailbox)
 
     def mails(self, mailbox: str) -> list[Mail]:

@@ -72,7 +72,7 @@ class MailIn:
             )
             return [dict(row) for row in found] if len(found) >= count else []
 
-        return await eventually(rows, within_s=60)
+        return await eventually(rows)
 
     async def answer(self, mailbox: str = ANA) -> str:
         [mail] = await self.mail.arrived(mailbox)

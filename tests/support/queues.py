@@ -45,7 +45,7 @@ class Queues:
             handle,
             concurrency=concurrency,
             retry=FAST,
-            timeout_s=5,
+            timeout_s=60,
             forgotten_after_s=forgotten_after_s,
             suspects_wait_s=suspects_wait_s,
         )

@@ -43,7 +43,7 @@ from tests.support.mail import mail_server
 from tests.support.model import ModelServer
 from tests.support.modes import Mode
 from tests.support.servers import free_socket, serving, serving_all
-from tests.support.slack import slack_world
+from tests.support.slack import patience, slack_world
 from tests.support.sms import sms_settings, sms_standin
 from tests.support.system import REPOSITORY, Json, System
 from tests.support.waiting import eventually
@@ -51,6 +51,7 @@ from tests.support.webhook import WebhookReceiver
 
 SEED = "E2E_SEED"
 MIX_WINDOW_S = 0.02
+WEBHOOK_TIMEOUT_S = 6.0  # a receiver that hangs costs this; one that is only slow must get by
 SERVICENOW_KEY = "a-key-of-the-stand-in"
 
 
@@ -146,7 +147,7 @@ async def running_system(
         servicenow_instance_url=urls["servicenow"],
         servicenow_api_key=SecretStr(SERVICENOW_KEY),
         servicenow_laptop_refresh_id=shipped_catalogue().item.sys_id,
-        servicenow_timeout=2.0,
+        servicenow_timeout=30.0,
         identity_public_key=public_key,
     )
     usual = _common("agent_service", database_url, urls, key, mode) | {
@@ -162,7 +163,9 @@ async def running_system(
     async with AsyncExitStack() as stack:
         http = create_http()
         stack.push_async_callback(http.aclose)
-        sms = sms_standin(folder / "phones", httpx.AsyncClient(trust_env=False), urls["integration_dispatcher"])
+        sms = sms_standin(
+            folder / "phones", httpx.AsyncClient(trust_env=False, timeout=60), urls["integration_dispatcher"]
+        )
         around = {
             "model": model.app(),
             "webhook": webhook.app(),
@@ -171,6 +174,7 @@ async def running_system(
             "servicenow": create_servicenow(standin),
         }
         await stack.enter_async_context(serving_all([(app, parts[name].sock) for name, app in around.items()]))
+        stack.enter_context(patience())
         slack = await stack.enter_async_context(
             slack_world(urls["integration_dispatcher"], http=http, post_every_s=0.0)
         )
@@ -184,7 +188,7 @@ async def running_system(
             **_common("integration_dispatcher", database_url, urls, key, mode),
             secrets_key=SecretStr(base64.b64encode(os.urandom(32)).decode()),
             webhook_allowed_networks="127.0.0.0/8",
-            webhook_timeout_s=3.0,
+            webhook_timeout_s=WEBHOOK_TIMEOUT_S,
             slack_post_every_s=0.0,
             **slack.settings(),
             **mail.smtp_fields(),

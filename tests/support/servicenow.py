@@ -139,7 +139,7 @@ def mcp_settings(standin: Standin, public_key: str, **changes: Any) -> Settings:
         "servicenow_auth_type": AuthType.API_KEY,
         "servicenow_api_key": SecretStr(API_KEY),
         "servicenow_laptop_refresh_id": standin.catalogue.item.sys_id,
-        "servicenow_timeout": 5.0,
+        "servicenow_timeout": 30.0,
         "identity_public_key": public_key,
     }
     return Settings(**{**given, **changes})

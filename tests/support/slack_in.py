@@ -19,6 +19,7 @@ from shared_models.ids import new_id
 
 from tests.support.dispatcher import Dispatcher, running, settings
 from tests.support.fake_slack import FakeSlack
+from tests.support.slack import patience
 from tests.support.slack_signing import sign
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -171,5 +172,6 @@ async def slack_in(given: Settings) -> AsyncIterator[SlackIn]:
             return slack.take(request)
         return await manager.take(request)
 
-    async with running(given, network) as dispatcher:
-        yield SlackIn(dispatcher, slack, manager)
+    with patience():
+        async with running(given, network) as dispatcher:
+            yield SlackIn(dispatcher, slack, manager)

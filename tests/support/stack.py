@@ -17,8 +17,8 @@ from local_stack.state import read_env
 
 from tests.support.waiting import eventually_blocking
 
-READY_WITHIN_S = 240.0
-END_WITHIN_S = 90.0
+READY_WITHIN_S = 600.0
+END_WITHIN_S = 180.0
 POLL_S = 0.05
 # What a developer's own environment may hold must not reach a stack under test.
 FOREIGN = (

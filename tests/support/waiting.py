@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 # A wait that succeeds costs nothing; one that gives up early on a busy machine costs a run.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 async def eventually[T](look: Callable[[], Awaitable[T]], *, within_s: float = PATIENCE_S, every_s: float = 0.02) -> T:

@@ -268,7 +268,7 @@ async def test_even_without_the_lock_two_writers_leave_one_document(
 async def test_the_background_run_ends_when_all_is_in(world: World, database: Database) -> None:
     world.ingestor.start()
     assert world.ingestor._task is not None
-    await asyncio.wait_for(world.ingestor._task, timeout=10)
+    await asyncio.wait_for(world.ingestor._task, timeout=60)
     assert await chunks(database) == 4
     await world.ingestor.stop()
 

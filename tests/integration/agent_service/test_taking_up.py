@@ -6,6 +6,7 @@ import pytest
 from agent_service.domain.ports import ModelCall, ModelReply
 from shared_models.enums import RequestStatus
 from shared_models.schemas import AgentResponse
+from shared_models.worker import FORGET, FREE_ITEMS, FREE_LANES
 
 from tests.support.agent_world import AgentWorld, agent_world
 from tests.support.scripted_outside import calls, says
@@ -19,6 +20,13 @@ async def lose_the_database(world: AgentWorld) -> None:
     """The process lives on, but as if it were dead: its lease runs out and no statement of it gets through."""
     await world.parts.database.close()
     await world.sql("update workers set alive_until = now() - interval '1 second'")
+
+
+async def declare_dead(world: AgentWorld) -> None:
+    """What another process does once a row of `workers` has run out, which a process that lives may renew at any moment."""
+    ids = [row["id"] for row in await world.sql("select id from workers")]
+    for statement in (FREE_ITEMS, FREE_LANES, FORGET):
+        await world.sql(statement, ids)
 
 
 async def until_a_tool_was_called(world: AgentWorld) -> None:
@@ -80,13 +88,13 @@ async def test_an_effect_whose_answer_was_lost_is_repeated_under_the_same_intent
 
 async def test_a_process_that_was_thought_dead_changes_nothing_any_more(database_url: str) -> None:
     world = AgentWorld(database_url)
-    async with agent_world(database_url, world, answer_wait_s=5):
+    async with agent_world(database_url, world, answer_wait_s=60):
         world.model.hold()
         request = world.request("Hello")
         late = asyncio.create_task(world.post(request))
         await world.until_model_was_asked()
         gate, world.model.gate = world.model.gate, None
-        await world.sql("update workers set alive_until = now() - interval '1 second'")
+        await declare_dead(world)
         world.model.will(says("The second worker's answer."))
         async with world.process() as (_, other):
             reply = await world.post(request, other)

@@ -62,7 +62,7 @@ class World:
         return await self.database.fetchval("select count(*) from work_items where dead_at is null") == 0
 
     async def idle(self) -> None:
-        await eventually(self.is_idle, within_s=20)
+        await eventually(self.is_idle)
 
 
 async def age(world: World, days: int) -> None:
@@ -132,7 +132,7 @@ async def test_what_is_given_up_is_told_to_its_person_and_listed_and_can_be_repl
     world.processor.errors = [UpstreamRejected("POST /api/v1/requests/slack: 422")]
     world.inbox.queue.start()
     await world.inbox.receive(new("1"))
-    await eventually(world.has_told, within_s=20)
+    await eventually(world.has_told)
     await world.idle()
     assert await world.states() == ["failed"]
     box = WorkItemBox(world.database, ServiceName.INTEGRATION_DISPATCHER, lambda _name: world.inbox.queue.wake())
@@ -151,7 +151,7 @@ async def test_what_died_with_its_process_is_told_by_the_sweep_once(world: World
     world.inbox.queue.start()
     await world.inbox.sweep()
     await world.inbox.sweep()
-    await eventually(world.has_told, within_s=20)
+    await eventually(world.has_told)
     await world.idle()
     assert await world.database.fetchval("select reason from inbound_events") == "its worker died 5 times"
     assert len(world.processor.told) == 1
@@ -164,7 +164,7 @@ async def test_a_provider_that_is_not_set_up_any_more_is_given_up(world: World) 
     async def is_dead() -> bool:
         return await world.database.fetchval("select count(*) from work_items where dead_at is not null") == 2
 
-    await eventually(is_dead, within_s=20)
+    await eventually(is_dead)
     assert await world.states() == ["failed"]
 
 

@@ -31,7 +31,7 @@ async def held(mail_in: MailIn, sender: str = ANA, text: str = "It is <b>slow</b
     async def is_held() -> bool:
         return (f"email:{sender}", "held") in [(each["conversation"], each["state"]) for each in await mail_in.ended()]
 
-    await eventually(is_held, within_s=60)
+    await eventually(is_held)
     return link_in(mail_in.mail, sender)
 
 

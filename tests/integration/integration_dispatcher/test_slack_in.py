@@ -257,5 +257,5 @@ async def test_what_is_refused_is_told_to_the_person(world: SlackIn) -> None:
     async def is_told() -> bool:
         return any("Please send it again" in each["text"] for each in world.slack.messages)
 
-    await eventually(is_told, within_s=20)
+    await eventually(is_told)
     assert await world.states() == ["failed"]

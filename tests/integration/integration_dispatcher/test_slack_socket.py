@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 
 async def test_with_an_app_token_a_message_and_a_command_come_over_the_socket(database_url: str) -> None:
     manager = FakeManager()
-    async with slack_world() as slack, httpx.AsyncClient(trust_env=False) as real:
+    async with slack_world() as slack, httpx.AsyncClient(trust_env=False, timeout=60) as real:
 
         async def network(request: httpx.Request) -> httpx.Response | None:
             if not request.url.path.startswith("/api/v1/"):
@@ -31,18 +31,18 @@ async def test_with_an_app_token_a_message_and_a_command_come_over_the_socket(da
             async def is_connected() -> bool:
                 return slack.standin.sockets.is_used
 
-            await eventually(is_connected, within_s=20)
+            await eventually(is_connected)
             slack.say("alice", "", "hello over the socket")
 
             async def is_asked() -> bool:
                 return manager.texts == ["hello over the socket"]
 
-            await eventually(is_asked, within_s=20)
+            await eventually(is_asked)
             await slack.command("alice", "#it-help", "/it", "a command")
 
             async def is_asked_again() -> bool:
                 return manager.texts == ["hello over the socket", "a command"]
 
-            await eventually(is_asked_again, within_s=20)
+            await eventually(is_asked_again)
             await slack.idle()
             await dispatcher.idle()

@@ -17,7 +17,7 @@ MESSAGES = "/Messages.json"
 
 @pytest.fixture
 async def world(database_url: str, tmp_path: Path) -> AsyncIterator[SmsWorld]:
-    async with sms_world(database_url, tmp_path, sms_timeout_s=0.5) as world:
+    async with sms_world(database_url, tmp_path, sms_timeout_s=3.0) as world:
         yield world
 
 

@@ -18,7 +18,7 @@ async def test_the_process_serves_real_embeddings_and_ends_with_sigterm() -> Non
         assert process.stdout is not None
         base_url = (await process.stdout.readline()).decode().split()[-1]
         assert base_url.startswith("http://127.0.0.1:")
-        async with httpx.AsyncClient(base_url=base_url) as http:
+        async with httpx.AsyncClient(base_url=base_url, timeout=60) as http:
 
             async def is_ready() -> bool:
                 return (await http.get(base_url.removesuffix("/v1") + "/readyz")).status_code == 200
@@ -29,5 +29,5 @@ async def test_the_process_serves_real_embeddings_and_ends_with_sigterm() -> Non
             assert [len(vector) for vector in vectors] == [512, 512]
     finally:
         process.send_signal(signal.SIGTERM)
-        ended = await asyncio.wait_for(process.wait(), 20)
+        ended = await asyncio.wait_for(process.wait(), 60)
     assert ended in (0, -signal.SIGTERM)

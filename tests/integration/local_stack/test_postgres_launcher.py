@@ -51,7 +51,7 @@ def cluster_in(folder: Path, options: ClusterOptions = FAST) -> PostgresCluster:
 
 async def ask(cluster: PostgresCluster, *statements: str) -> object:
     """The value of the last statement."""
-    db = await asyncpg.connect(cluster.url(), timeout=10)
+    db = await asyncpg.connect(cluster.url(), timeout=60)
     try:
         for statement in statements[:-1]:
             await db.execute(statement)
@@ -91,7 +91,7 @@ async def test_the_server_is_local_has_vectors_and_wants_the_private_password(op
         server_user = psutil.Process(cluster.server_pid).username()
         assert server_user == ("nobody" if os.geteuid() == 0 else getpass.getuser())
         with pytest.raises(asyncpg.InvalidPasswordError):
-            await asyncpg.connect(cluster.url(), password="guess", timeout=10)
+            await asyncpg.connect(cluster.url(), password="guess", timeout=60)
         assert (open_folder / "cluster" / "password").stat().st_mode & 0o077 == 0
     finally:
         cluster.stop()
@@ -106,7 +106,7 @@ async def test_it_also_listens_on_a_private_socket(open_folder: Path) -> None:
             socket_folder, port = [
                 str(await ask(cluster, f"show {name}")) for name in ("unix_socket_directories", "port")
             ]
-            db = await asyncpg.connect(cluster.url(), host=socket_folder, port=int(port), timeout=10)
+            db = await asyncpg.connect(cluster.url(), host=socket_folder, port=int(port), timeout=60)
             await db.close()
             assert is_private(Path(socket_folder))
         finally:
@@ -150,7 +150,7 @@ async def test_after_a_kill_of_the_runner_the_next_start_works(open_folder: Path
     assert runner.stdout is not None
     server = psutil.Process(int(runner.stdout.readline()))
     runner.kill()
-    runner.communicate(timeout=10)
+    runner.communicate(timeout=60)
     cluster = cluster_in(open_folder)
     cluster.start()
     try:

@@ -28,7 +28,7 @@ async def slack() -> AsyncIterator[SlackWorld]:
 @pytest.fixture
 async def api(slack: SlackWorld) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"authorization": f"Bearer {BOT_TOKEN}"}
-    async with httpx.AsyncClient(base_url=slack.api_url, headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=slack.api_url, headers=headers, trust_env=False, timeout=60) as client:
         yield client
 
 
@@ -68,7 +68,7 @@ async def test_a_scripted_fault_answers_in_slacks_words_and_then_is_over(
 async def test_a_silent_fault_never_answers(slack: SlackWorld, api: httpx.AsyncClient) -> None:
     slack.fault(method="auth.test", is_silent=True)
     with pytest.raises(httpx.ReadTimeout):
-        await api.post("auth.test", timeout=0.2)
+        await api.post("auth.test", timeout=httpx.Timeout(60, read=0.2))
     assert (await api.post("auth.test")).json()["ok"] is True
 
 
@@ -99,7 +99,7 @@ async def test_faults_and_the_report_are_for_those_who_know_the_control_token(
     slack: SlackWorld, api: httpx.AsyncClient
 ) -> None:
     fault = {"method": "auth.test", "error": "account_inactive"}
-    async with httpx.AsyncClient(base_url=slack.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=slack.url, trust_env=False, timeout=60) as http:
         assert (await http.post("/_standin/faults", json=fault)).status_code == 404
         assert (await http.get("/_standin/report")).status_code == 404
         assert (await http.post("/_standin/faults", json=fault, headers=CONTROL)).status_code == 204
@@ -122,7 +122,7 @@ async def test_no_page_of_another_site_speaks_for_a_person(
     slack: SlackWorld, headers: dict[str, str], status: int
 ) -> None:
     body = f'{{"person": "alice", "channel": "{HELP}", "text": "hello"}}'
-    async with httpx.AsyncClient(base_url=slack.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=slack.url, trust_env=False, timeout=60) as http:
         reply = await http.post("/workspace/say", content=body, headers=headers)
     assert reply.status_code == status
     assert len(slack.messages(HELP)) == (1 if status == 200 else 0)

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from local_stack.ports import free_port
 from local_stack.servicenow.app import Standin, create_app
 from local_stack.servicenow.faults import Fault
 from servicenow_mcp.app import create_backend, create_http
@@ -23,7 +24,6 @@ from servicenow_mcp.orders import OrderBook
 from servicenow_mcp.rules import shipped_rules
 from shared_models.tokens import Identity, new_identity_key_pair
 
-from tests.support.ports import unused_port
 from tests.support.servers import free_socket, serving
 from tests.support.servicenow import API_KEY, Clock, mcp_settings, standin_settings
 
@@ -42,7 +42,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(folder: Path, *, timeout_s: float = 5.0, url: str = "") -> AsyncIterator[Wire]:
+async def wire(folder: Path, *, timeout_s: float = 30.0, url: str = "") -> AsyncIterator[Wire]:
     clock = Clock()
     standin = Standin(folder, standin_settings(), clock.now)
     sock, own_url = free_socket()
@@ -53,7 +53,7 @@ async def wire(folder: Path, *, timeout_s: float = 5.0, url: str = "") -> AsyncI
 
 
 async def test_a_timeout_after_the_effect_finds_the_ticket(tmp_path: Path) -> None:
-    async with wire(tmp_path, timeout_s=0.3) as it:
+    async with wire(tmp_path, timeout_s=3.0) as it:
         it.standin.faults.add(Fault(path="order_now", silent=True, after_effect=True))
         made = await it.desk.open_ticket(it.caller("yes-1"), CODE, "", None)
         again = await it.desk.open_ticket(it.caller("yes-1"), CODE, "", None)
@@ -67,7 +67,7 @@ async def test_silence_is_a_timeout_and_a_closed_port_is_down(tmp_path: Path) ->
         it.standin.faults.add(Fault(silent=True, times=-1))
         with pytest.raises(TimedOut):
             await it.desk.laptops(it.caller())
-    async with wire(tmp_path / "two", url=f"http://127.0.0.1:{unused_port()}") as it:
+    async with wire(tmp_path / "two", url=f"http://127.0.0.1:{free_port()}") as it:
         with pytest.raises(Down) as caught:
             await it.desk.laptops(it.caller())
         assert not isinstance(caught.value, BrokenOff)
@@ -86,7 +86,7 @@ async def test_a_connection_that_is_cut_off_in_an_order_leaves_it_open_whether_i
 
 
 async def test_faults_are_scripted_over_http_with_the_control_token_only(tmp_path: Path) -> None:
-    async with wire(tmp_path) as it, httpx.AsyncClient(base_url=it.url) as http:
+    async with wire(tmp_path) as it, httpx.AsyncClient(base_url=it.url, timeout=60) as http:
         fault = {"status": 401, "times": -1}
         assert (await http.post("/_standin/faults", json=fault)).status_code == 404
         token = {"x-control-token": "a-control-token"}

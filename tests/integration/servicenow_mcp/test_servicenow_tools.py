@@ -102,7 +102,7 @@ async def test_eligible_tomorrow_means_tomorrow(tmp_path: Path) -> None:
     assert verdict["eligible_from"] == (TODAY + timedelta(days=1)).isoformat()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     model=st.sampled_from(["Latitude 7440", "MacBook Pro 16", "ThinkPad P1 Gen 6"]),
     bought=st.dates(date(2020, 1, 1), TODAY),

@@ -115,7 +115,7 @@ async def test_a_second_migration_waits_for_the_first(empty_database_url: str) -
         here = await first.fetchval("select oid from pg_database where datname = current_database()")
         return bool(await first.fetchval(waiting, here) == len(jobs))
 
-    await eventually(both_wait, within_s=60)
+    await eventually(both_wait)
     assert [job.returncode for job in jobs] == [None, None]
     assert await first.fetchval("select to_regclass('work_items')") is None
     await first.execute("select pg_advisory_unlock($1)", LOCK_ID)

@@ -184,7 +184,7 @@ async def test_stopping_can_let_what_runs_finish(queues: Queues, database: Datab
     queue = queues.start(handle)
     await queues.put("a", queue=queue)
     await started.wait()
-    stopping = asyncio.create_task(queue.stop(finish_within_s=5))
+    stopping = asyncio.create_task(queue.stop(finish_within_s=60))
     finish.set()
     await stopping
     assert await database.fetchval("select count(*) from work_items") == 0

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 from local_stack.database_check import check
 from local_stack.external_database import external_url, libpq_url
+from local_stack.ports import free_port
 from local_stack.problems import LaunchProblem
 from local_stack.settings import UpSettings
-
-from tests.support.ports import unused_port
 
 
 @pytest.mark.parametrize(
@@ -51,7 +50,7 @@ def test_a_libpq_service_is_read_from_its_file(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_database_is_one_line_that_names_the_fix_and_no_password() -> None:
-    port = unused_port()
+    port = free_port()
     with pytest.raises(LaunchProblem) as problem:
         check(f"postgresql://ann:hush@127.0.0.1:{port}/x")
     assert f"127.0.0.1:{port}" in str(problem.value)

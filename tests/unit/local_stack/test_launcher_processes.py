@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from local_stack.ports import free_port
 from local_stack.problems import LaunchProblem
 from local_stack.processes import spawn, stop_child
 from local_stack.programs import Child, Program, output_of, run_once, wait_until_ready
 
-from tests.support.ports import unused_port
 from tests.support.waiting import eventually
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -62,7 +62,7 @@ async def test_what_a_child_started_itself_ends_with_it(tmp_path: Path) -> None:
     with log.open("wb") as output:
         process = spawn([sys.executable, "-c", PARENT], output=output)
     grandchildren = [int(pid) for pid in (await eventually(lambda: has_line(log))).split()]
-    stop_child(process, grace_s=5)
+    stop_child(process, grace_s=60)
     assert [pid for pid in grandchildren if psutil.pid_exists(pid)] == []
 
 
@@ -73,7 +73,7 @@ async def test_a_child_ends_when_its_runner_is_killed(tmp_path: Path) -> None:
     # The child first asks the system to be told; until then it is still the wrapper.
     await eventually(lambda: is_started(child))
     runner.kill()
-    runner.communicate(timeout=10)
+    runner.communicate(timeout=60)
     if sys.platform == "linux":
         await eventually(lambda: is_gone(child))
     else:
@@ -91,11 +91,11 @@ async def is_gone(process: psutil.Process) -> bool:
 def test_a_program_that_dies_is_named_with_the_last_lines_of_its_log(tmp_path: Path) -> None:
     child = Child(python("brittle", "print('first'); print('no money left'); raise SystemExit(3)"), tmp_path / "log")
     with pytest.raises(LaunchProblem, match=r"(?s)brittle ended with exit code 3.*no money left"):
-        wait_until_ready([child], timeout_s=20)
+        wait_until_ready([child], timeout_s=60)
 
 
 def test_a_program_that_never_gets_ready_is_named(tmp_path: Path) -> None:
-    child = Child(python("slow", "import time; time.sleep(60)", unused_port()), tmp_path / "log")
+    child = Child(python("slow", "import time; time.sleep(60)", free_port()), tmp_path / "log")
     try:
         with pytest.raises(LaunchProblem, match="Not ready after 0 s: slow"):
             wait_until_ready([child], timeout_s=0)

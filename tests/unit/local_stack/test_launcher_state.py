@@ -53,7 +53,7 @@ def test_leftovers_of_an_earlier_run_are_ended(tmp_path: Path) -> None:
     with subprocess.Popen(SLEEPER, start_new_session=True) as process:
         RunFile(tmp_path).add(note("sleeper", process, SLEEPER))
         assert RunFile(tmp_path).end_leftovers() == ["sleeper"]
-        assert process.wait(timeout=10) is not None
+        assert process.wait(timeout=60) is not None
     assert RunFile(tmp_path).read() == []
 
 
@@ -73,7 +73,7 @@ def test_a_process_that_only_has_the_pid_of_a_leftover_is_left_alone(tmp_path: P
 
 def test_a_record_of_a_process_that_is_gone_finds_nothing() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         gone = note("gone", process, SLEEPER)
     assert find(gone) is None
     assert find(Started("gone", process.pid, psutil.boot_time(), SLEEPER)) is None

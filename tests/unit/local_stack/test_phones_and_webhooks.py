@@ -72,10 +72,10 @@ async def test_only_the_account_with_its_token_gets_in(world: World) -> None:
 
 
 async def test_messages_are_listed_by_number_and_day_page_by_page(world: World) -> None:
+    today = datetime.now(UTC).date().isoformat()
     for number in range(5):
         await world.send(Body=str(number))
     await world.send(To="+14155550101")
-    today = datetime.now(UTC).date().isoformat()
     query: dict[str, str] = {"To": PHONE, "DateSent>": today, "PageSize": "2"}
     url, bodies = str(httpx.URL(MESSAGES, params=query)), list[str]()
     while url:

@@ -204,7 +204,7 @@ core = st.sampled_from([*GOOD, "time", "subject", "dataschema", "datacontenttype
         lambda value: json.dumps(value).encode()
     ),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_whatever_comes_is_an_event_or_an_error_of_ours(headers: dict[str, str], kind: str, body: bytes) -> None:
     for given_headers in (headers, binary() | headers):
         try:

@@ -59,7 +59,7 @@ def test_an_unsigned_token_says_so() -> None:
 
 
 async def test_a_device_waits_for_the_person_and_its_refresh_token_works_once() -> None:
-    async with serving_issuer() as issuer, httpx.AsyncClient() as http:
+    async with serving_issuer() as issuer, httpx.AsyncClient(timeout=60) as http:
         asked = (await http.post(f"{issuer.url}/device", data={"client_id": "ssa", "scope": "openid"})).json()
         poll = {"grant_type": DEVICE_GRANT, "device_code": asked["device_code"], "client_id": "ssa"}
         assert (await http.post(f"{issuer.url}/token", data=poll)).json() == {"error": "authorization_pending"}
