@@ -11,7 +11,7 @@ from tests.support.broker import Received, Receiver, Script, answers, broker, ex
 from tests.support.event_cases import attributes, binary, structured
 from tests.support.waiting import eventually
 
-DELIVERY = {"retry": 3, "backoffDelay": "PT0.01S", "timeout": "PT10S", "deadLetterSink": ref("/dead")}
+DELIVERY = {"retry": 3, "backoffDelay": "PT0.01S", "timeout": "PT60S", "deadLetterSink": ref("/dead")}
 ASKED = trigger("asked", "/asked", filters=[exact(type="asked")], delivery=DELIVERY)
 ANSWERED = trigger("answered", "/answered", filters=[exact(type="answered")], delivery=DELIVERY)
 OBJECTS = [broker(), ASKED, ANSWERED]

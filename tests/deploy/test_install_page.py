@@ -68,7 +68,9 @@ def test_the_keys_made_with_openssl_belong_together(tmp_path: Path) -> None:
     assert secrets_key
 
     def run(command: str) -> str:
-        done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True
+        )
         return done.stdout.strip()
 
     run(openssl)

@@ -32,7 +32,7 @@ async def ssa(system: System, person: str, *arguments: str, stdin: str = "") -> 
     process = await asyncio.create_subprocess_exec(
         PROGRAM, *arguments, env=environment, stdin=pipe, stdout=pipe, stderr=pipe
     )
-    shown, said = await asyncio.wait_for(process.communicate(stdin.encode()), 90)
+    shown, said = await asyncio.wait_for(process.communicate(stdin.encode()), 300)
     assert process.returncode is not None
     ran = Ran(process.returncode, shown.decode(), said.decode())
     assert token not in ran.shown + ran.said

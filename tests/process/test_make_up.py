@@ -43,7 +43,7 @@ def printed_curl_line(stack: Stack) -> str:
 
 def paste(line: str) -> str:
     """What a shell prints for this line."""
-    return subprocess.run(line, shell=True, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(line, shell=True, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 def listening(stack: Stack, *, has_broker: bool = False) -> list[int]:

@@ -68,7 +68,7 @@ def demo_rules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         Program("demo-rules", command, inherited_environment(), port), tmp_path_factory.mktemp("demo-rules") / "log"
     )
     try:
-        wait_until_ready([child], timeout_s=60)
+        wait_until_ready([child], timeout_s=300)
         yield f"{child.url}/v1"
     finally:
         child.stop()

@@ -48,7 +48,7 @@ async def running(module: str, port: int, environment: dict[str, str], *argument
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 60)
+        await asyncio.wait_for(process.wait(), 300)
 
 
 def standin(port: int, folder: Path) -> Any:

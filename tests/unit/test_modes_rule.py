@@ -74,7 +74,7 @@ def run_pytest(folder: Path, tests: str, *chosen: str, more: str = "") -> tuple[
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
     return answer.returncode, answer.stdout

@@ -31,7 +31,7 @@ def run_pytest(folder: Path, *arguments: str, ci: str = "") -> tuple[int, str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "CI": ci}
     command = [sys.executable, "-m", "pytest", "-p", "tests.support.skips", "-p", "no:cacheprovider", *arguments]
     answer = subprocess.run(
-        [*command, str(folder)], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [*command, str(folder)], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     return answer.returncode, answer.stdout
 

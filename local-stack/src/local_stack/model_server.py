@@ -24,7 +24,7 @@ from local_stack.settings import REPOSITORY, find_uv, inherited_environment
 
 LOCKS = REPOSITORY / "local-stack"
 ENVIRONMENTS = REPOSITORY / ".local"
-READY_TIMEOUT_S = 120.0
+READY_TIMEOUT_S = 300.0
 
 
 class Kind(StrEnum):

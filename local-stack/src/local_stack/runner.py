@@ -26,7 +26,7 @@ from local_stack.state import RunFile, load_secrets, take_run_lock
 from local_stack.stopping import StopRequested, StopSignals
 from local_stack.wiring import Ports, Wiring, check_ports, choose_broker, choose_model
 
-READY_TIMEOUT_S = 180.0
+READY_TIMEOUT_S = 300.0
 POLL_S = 0.05
 WATCH_S = 0.2
 DATABASE_STEP, MIGRATIONS_STEP, INSTALL_STEP = "PostgreSQL", "migrations", "installation of OGX"

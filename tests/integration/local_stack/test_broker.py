@@ -23,8 +23,8 @@ from tests.support.broker import (
 )
 from tests.support.database import run_sql
 
-FAST = {"retry": 5, "backoffPolicy": "exponential", "backoffDelay": "PT0.01S", "timeout": "PT5S"}
-MANY, KEYS = 4000, 20
+FAST = {"retry": 5, "backoffPolicy": "exponential", "backoffDelay": "PT0.01S", "timeout": "PT60S"}
+MANY, KEYS = MAX_HELD + 400, 20
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_thousands_of_waiting_events_are_held_in_portions_and_delivered_in
     empty_database_url: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     receiver.released.clear()
-    objects = [broker(), trigger("t", "/in", delivery=FAST | {"timeout": "PT60S"}, annotations=ORDERED)]
+    objects = [broker(), trigger("t", "/in", delivery=FAST | {"timeout": "PT600S"}, annotations=ORDERED)]
     numbers = [f"{number:04}" for number in range(MANY // KEYS)]
     async with running_broker(empty_database_url, tmp_path, objects, receiver) as running:
 

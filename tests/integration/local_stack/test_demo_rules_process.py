@@ -29,5 +29,5 @@ async def test_the_process_serves_real_embeddings_and_ends_with_sigterm() -> Non
             assert [len(vector) for vector in vectors] == [512, 512]
     finally:
         process.send_signal(signal.SIGTERM)
-        ended = await asyncio.wait_for(process.wait(), 60)
+        ended = await asyncio.wait_for(process.wait(), 300)
     assert ended in (0, -signal.SIGTERM)

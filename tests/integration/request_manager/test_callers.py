@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from shared_models import jwks
 from shared_models.enums import Role, ServiceName
 from shared_models.tokens import Acting, ServiceTokens
 
@@ -111,7 +112,10 @@ async def test_forged_tokens_are_refused_without_a_hint(database_url: str) -> No
         assert all(reply.headers["www-authenticate"] == "Bearer" for reply in replies.values())
 
 
-async def test_a_new_signing_key_is_found_and_an_unknown_one_is_not_looked_for_at_every_call(database_url: str) -> None:
+async def test_a_new_signing_key_is_found_and_an_unknown_one_is_not_looked_for_at_every_call(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "MIN_REFETCH_S", 3600.0)
     issuer = OidcIssuer()
     async with with_issuer(database_url, issuer) as (_, replica):
         assert (await me(replica, issuer.token("ana"))).status_code == 200

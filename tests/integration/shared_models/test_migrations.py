@@ -119,6 +119,6 @@ async def test_a_second_migration_waits_for_the_first(empty_database_url: str) -
     assert [job.returncode for job in jobs] == [None, None]
     assert await first.fetchval("select to_regclass('work_items')") is None
     await first.execute("select pg_advisory_unlock($1)", LOCK_ID)
-    assert [await asyncio.wait_for(job.wait(), timeout=120) for job in jobs] == [0, 0]
+    assert [await asyncio.wait_for(job.wait(), timeout=300) for job in jobs] == [0, 0]
     assert await first.fetchval("select version_num from alembic_version") == newest_version()
     await first.close()

@@ -131,7 +131,7 @@ def test_the_installed_program_runs_and_completes(tmp_path: Path) -> None:
 
     def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [program, *arguments], env={**environment, **env}, cwd=tmp_path, capture_output=True, text=True, timeout=60
+            [program, *arguments], env={**environment, **env}, cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
 
     completion = run(_SSA_COMPLETE="complete_bash", COMP_WORDS="ssa requests w", COMP_CWORD="2")

@@ -73,7 +73,7 @@ async def test_a_child_ends_when_its_runner_is_killed(tmp_path: Path) -> None:
     # The child first asks the system to be told; until then it is still the wrapper.
     await eventually(lambda: is_started(child))
     runner.kill()
-    runner.communicate(timeout=60)
+    runner.communicate(timeout=300)
     if sys.platform == "linux":
         await eventually(lambda: is_gone(child))
     else:
@@ -91,7 +91,7 @@ async def is_gone(process: psutil.Process) -> bool:
 def test_a_program_that_dies_is_named_with_the_last_lines_of_its_log(tmp_path: Path) -> None:
     child = Child(python("brittle", "print('first'); print('no money left'); raise SystemExit(3)"), tmp_path / "log")
     with pytest.raises(LaunchProblem, match=r"(?s)brittle ended with exit code 3.*no money left"):
-        wait_until_ready([child], timeout_s=60)
+        wait_until_ready([child], timeout_s=300)
 
 
 def test_a_program_that_never_gets_ready_is_named(tmp_path: Path) -> None:
