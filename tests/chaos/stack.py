@@ -31,7 +31,7 @@ from tests.load.fake_responses import MODEL
 
 # Processes die, the machine does not: what was written to a file stays. What is committed must be in the file.
 DATABASE = {"fsync": "off", "max_connections": "300", "log_lock_waits": "on"}
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 300.0
 REPLICAS = 2
 LIMITS = {"REQUESTS_PER_MINUTE": "100000", "WAITING_REQUESTS": "20000"}
 MODEL_CALL_S, TURN_S = 4, 15

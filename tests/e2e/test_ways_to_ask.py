@@ -131,7 +131,7 @@ async def test_requests_of_one_session_are_answered_in_their_order(system: Syste
 async def test_one_persons_flood_is_limited_and_others_are_unharmed(system: System) -> None:
     began_s = time.monotonic()
     flood = asyncio.gather(
-        *(system.post("alice", {"content": "hello"}, headers={"prefer": "respond-async"}) for _ in range(1000))
+        *(system.post("alice", {"content": "hello"}, headers={"prefer": "respond-async"}) for _ in range(300))
     )
     await system.ask("noah", "hello")
     statuses = [reply.status_code for reply in await flood]

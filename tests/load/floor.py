@@ -11,7 +11,7 @@ from local_stack.programs import Child, Program, wait_until_ready
 from local_stack.settings import inherited_environment
 
 MOST_CPU_MS = 2.5  # per request; above it the machine is too busy or too slow for the numbers to mean anything
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)

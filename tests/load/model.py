@@ -11,8 +11,8 @@ from local_stack.ports import free_port
 from local_stack.programs import Child, Program, wait_until_ready
 from local_stack.settings import inherited_environment
 
-READY_TIMEOUT_S = 30.0
-CONTROL_TIMEOUT_S = 5.0
+READY_TIMEOUT_S = 300.0
+CONTROL_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tests.load.people import People
 from tests.load.rounds import BenchFailed
 from tests.load.usage import cpu_s
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 300.0
 DRAINED_WITHIN_S = 90.0
 QUIET_SHARE = 0.1  # of one core
 QUIET_SAMPLE_S = 0.5

@@ -25,7 +25,7 @@ SECRET = "a-signing-secret-of-the-bench"
 ADDED_MS = 50
 PER_S, SECONDS, PEOPLE = 50, 12, 60
 FORWARDED_WITHIN_S = 120.0
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 300.0
 STATES = "select state, count(*) as events from inbound_events group by state"
 
 

@@ -18,7 +18,7 @@ SHORT = Size(kills=10, accepted=250, most_s=75, talkers=12, owners=4)
 SHORT_ENGINE = EngineSize(rows=4000, most_s=180)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_promise_is_kept_while_everything_dies(mode: str) -> None:
     folder = folder_of(f"short-{mode}-{SEED}")
@@ -46,7 +46,7 @@ def mortal_cluster(tmp_path: Path) -> Iterator[PostgresCluster]:
         shutil.rmtree(home)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_engine_alone_loses_nothing_and_keeps_each_lane_in_order(
     mortal_cluster: PostgresCluster, tmp_path: Path
 ) -> None:

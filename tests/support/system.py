@@ -105,7 +105,7 @@ class System:
         body: Json = {"content": content, **fields}
         if session is not None:
             body["session_id"] = str(session)
-        reply = await self.post(person, body, headers={"prefer": "wait=60"})
+        reply = await self.post(person, body, headers={"prefer": "wait=100"})
         assert reply.status_code == 200, reply.text
         answer = Answer(reply.text, RequestResult.model_validate_json(reply.content))
         assert expect in ("any", answer.status), reply.text
@@ -123,7 +123,7 @@ class System:
         self, method: str, person: str, path: str, *, headers: dict[str, str] | None = None, **given: Any
     ) -> httpx.Response:
         sent = {"authorization": f"Bearer {await self.key_of(person)}", **(headers or {})}
-        return await self.http.request(method, self.url + path, headers=sent, timeout=90, **given)
+        return await self.http.request(method, self.url + path, headers=sent, timeout=150, **given)
 
     async def read_events(
         self, person: str, path: str, *, until: str, last_event_id: str = ""

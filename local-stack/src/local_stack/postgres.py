@@ -38,9 +38,9 @@ from local_stack.problems import LaunchProblem
 from local_stack.processes import POLL_S, Pause, last_lines, spawn
 
 DATABASE = "self_service_agent"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0
 STOP_GRACE_S = 15.0
-ORPHANS_TIMEOUT_S = 15.0
+ORPHANS_TIMEOUT_S = 60.0
 # After a kill -9 of the server its children need a moment to notice; until then a new one refuses to start.
 ORPHANS_LEFT = "pre-existing shared memory block"
 FOR_TESTS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
