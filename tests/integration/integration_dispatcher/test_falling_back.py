@@ -23,12 +23,12 @@ async def until_statuses(dispatcher: Dispatcher, user: UUID, **expected: str) ->
 
 @asynccontextmanager
 async def refused_once(
-    database_url: str, receiver: WebhookReceiver, delivery: DeliveryWish = PREFERRED, *, waits_s: int = 40
+    database_url: str, receiver: WebhookReceiver, delivery: DeliveryWish = PREFERRED
 ) -> AsyncIterator[tuple[Dispatcher, UUID]]:
     """A person's message whose webhook answered 503, and which waits long for its next try; the test inbox is the fall-back."""
     user = new_id()
     receiver.failures = deque([503])
-    defaults = {"webhook": {"retry_delay_seconds": waits_s}}
+    defaults = {"webhook": {"retry_delay_seconds": 300}}
     async with running(settings(database_url, integration_defaults=defaults)) as dispatcher:
         await dispatcher.set_webhook(user, receiver.url)
         await dispatcher.plan(ended(user, delivery))
@@ -179,7 +179,7 @@ async def test_an_operator_or_the_owner_replays_with_the_same_id(
 
 
 async def test_a_cancelled_twin_that_is_replayed_is_sent_once(database_url: str, receiver: WebhookReceiver) -> None:
-    async with refused_once(database_url, receiver, waits_s=300) as (each, user):
+    async with refused_once(database_url, receiver) as (each, user):
         await make_due(each)
         await until_statuses(each, user, webhook="cancelled", test="delivered")
         [hooked] = [item for item in await each.deliveries(user) if item["integration"] == "webhook"]

@@ -13,7 +13,6 @@ from tests.support.request_manager import Replica, Someone, Stage
 HOT = {"accept": ACCEPT, "complete": COMPLETE, "key": KEYS_BY_PREFIX}
 # What goes by the clock, and so more often on a slow machine; the last is the look at all waiters.
 BACKGROUND = (
-    "any(",  # the look, now and then, at all who wait
     "skip locked",
     "insert into workers",
     "pg_stat_statements",
