@@ -30,7 +30,7 @@ async def workspace_url(stack: Stack) -> str:
     assert found, stack.output
 
     async def is_ready() -> bool:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=None) as http:
             try:
                 return (await http.get(f"{found[1]}/readyz")).status_code == 200
             except httpx.TransportError:

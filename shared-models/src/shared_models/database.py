@@ -18,9 +18,8 @@ from shared_models.settings import ServiceSettings
 RETRIED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 CONFLICT_TRIES = 3
 ACQUIRE_TIMEOUT_S = 10.0
-FIRST_ACQUIRE_TIMEOUT_S = (
-    60.0  # at the start, when imports hold up the loop and a busy server is slow to take connections
-)
+# At the start imports hold up the loop, and a busy server is slow to take connections.
+FIRST_ACQUIRE_TIMEOUT_S = 60.0
 STATEMENT_TIMEOUT_S = 30.0
 # Whatever the driver or a pooler in between does: a caller that waits for ever holds a lease for ever.
 STEP_TIMEOUT_S = ACQUIRE_TIMEOUT_S + STATEMENT_TIMEOUT_S + 5.0

@@ -61,7 +61,7 @@ async def test_a_person_writes_and_answers_mail(view: View) -> None:
 
 
 async def test_a_mail_may_be_forged_on_purpose(view: View) -> None:
-    async with httpx.AsyncClient(base_url=view.url) as http:
+    async with httpx.AsyncClient(base_url=view.url, timeout=None) as http:
         new = {"sender": ANA, "subject": "s", "text": "t", "is_forged": True}
         assert (await http.post("/api/mails", json=new)).status_code == 201
         assert "dmarc=fail" in str(view.mail.only(AGENT)["authentication-results"])

@@ -54,7 +54,7 @@ async def test_a_text_is_seen_on_the_phone_and_stop_goes_back(world: World, brow
 
 
 async def test_what_a_webhook_got_is_seen_and_it_can_be_told_to_fail(world: World, browser: Browser) -> None:
-    async with open_page(browser, f"{world.url}/webhooks/") as page, httpx.AsyncClient() as http:
+    async with open_page(browser, f"{world.url}/webhooks/") as page, httpx.AsyncClient(timeout=None) as http:
         await expect(page.get_by_text(f"{world.url}/hooks/alice", exact=True)).to_be_visible()
         await page.get_by_label("It answers").select_option("410")
         await page.get_by_role("button", name="Save").click()

@@ -78,7 +78,7 @@ async def browser(slack: SlackWorld) -> AsyncIterator[Browser]:
 
 
 async def call(slack: SlackWorld, method: str, **arguments: Any) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=slack.api_url, trust_env=False) as api:
+    async with httpx.AsyncClient(base_url=slack.api_url, trust_env=False, timeout=None) as api:
         reply = await api.post(method, json=arguments, headers={"authorization": f"Bearer {BOT_TOKEN}"})
     body: dict[str, Any] = reply.json()
     assert body["ok"], body
