@@ -51,7 +51,10 @@ def test_a_person_gets_to_a_ticket_and_a_killed_service_comes_back(compose: Comp
     for words in ("yes", "1", "yes"):
         answer = compose.ask(words, session_id=session)
     assert "REQ" in answer["response"]["content"]
-    printed = compose("run", "--rm", "-T", "ssa", "ask", "hello")
+    profile = ("--profile", mode) if mode == "eventing" else ()
+    before_it = compose.containers("request-manager")
+    printed = compose(*profile, "run", "--rm", "-T", "ssa", "ask", "hello")
+    assert compose.containers("request-manager") == before_it, "a command replaces no service"
     assert printed.strip()
 
     [container] = compose.containers("agent-service")
