@@ -42,7 +42,7 @@ reset: sync ## End what is left of earlier runs and delete all local data
 	@$(BIN)/python -m local_stack reset $(ARGS)
 
 test: sync browser ## Run all tests
-	@$(BIN)/pytest -n 3 --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 browser: sync ## Install Chromium for the tests of pages, where it is missing
 	@$(BIN)/python -m tests.support.chromium
@@ -52,7 +52,7 @@ check: sync ## Lint, check types and imports, run the unit tests
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist loadgroup tests/unit
+	$(BIN)/pytest -n 2 --no-loadscope-reorder tests/unit
 
 check-deploy: sync ## Check chart and images with the real tools, which are fetched into .local
 	@$(BIN)/pytest -n 2 --no-loadscope-reorder tests/deploy --timeout 2700 $(ARGS)
