@@ -94,9 +94,11 @@ class Ingestor:
         try:
             yield bool(await connection.fetchval(store.TRY_LOCK, LOCK_ID))
         finally:
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await connection.execute(store.UNLOCK)
-            connection.terminate()
+            try:
+                with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await connection.execute(store.UNLOCK)
+            finally:  # also when the service stops just now
+                connection.terminate()
 
     async def _ingest(self) -> Report:
         report = Report()

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -13,6 +14,7 @@ from agent_service.errors import KnowledgeUnavailable
 from agent_service.ingest import LOCK_ID, Ingestor, Report, ingest
 from agent_service.knowledge import KnowledgeSearch
 from agent_service.settings import KNOWLEDGE_FOLDER, Settings
+from agent_service.store import knowledge as store
 from agent_service.store.knowledge import hybrid_sql, vector_text
 from local_stack.demo_rules.app import create_app as create_demo_rules
 from pydantic import SecretStr
@@ -21,6 +23,7 @@ from shared_models.tokens import new_identity_key_pair
 
 from tests.support.database import superuser
 from tests.support.embeddings import FakeEmbeddings, small_pdf
+from tests.support.waiting import eventually
 
 VPN = """\
 # Remote work
@@ -254,6 +257,29 @@ async def test_replicas_ingest_one_at_a_time(world: World, database: Database, d
         assert await chunks(database) == 0
     reports = [await world.ingestor.run() for _ in range(2)]
     assert [counts(report) for report in reports] == [(3, 0, 0, 0), (0, 0, 3, 0)]
+
+
+async def test_a_stop_while_the_lock_is_given_back_leaves_no_connection(
+    world: World, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = asyncpg.connect
+    opened: list[Any] = []
+
+    async def connecting(*args: Any, **options: Any) -> Any:
+        opened.append(await connect(*args, **options))
+        return opened[-1]
+
+    async def waits() -> object:
+        return await other.fetchval("select count(*) from pg_locks where locktype = 'advisory' and not granted")
+
+    monkeypatch.setattr(asyncpg, "connect", connecting)
+    monkeypatch.setattr(store, "UNLOCK", f"select pg_advisory_lock({LOCK_ID + 1})")
+    async with superuser(database_url) as other:
+        await other.execute("select pg_advisory_lock($1)", LOCK_ID + 1)
+        world.ingestor.start()
+        await eventually(waits)
+        await world.ingestor.stop()
+        assert [each.is_closed() for each in opened] == [False, True]
 
 
 async def test_even_without_the_lock_two_writers_leave_one_document(
