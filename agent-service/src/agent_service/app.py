@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import httpx
 from fastapi import FastAPI
@@ -229,7 +230,7 @@ def build(
         timeout_s=LONGEST_RUN_S,
         on_dead=give_up,
     )
-    waiters = Waiters(lambda ids: intake.ended(database, ids))
+    waiters = Waiters(partial(intake.ended, database), partial(intake.missing, database))
     live = LiveRuns(database, worker.id, lambda request_id: run_news.notify(f"news:{request_id}"))
     builder = EventBuilder(ServiceName.AGENT_SERVICE)
     ending = Ending(database, worker.id, events, builder, waiters, live, Clocks(), run_news, now)
@@ -279,7 +280,7 @@ def listen(settings: Settings, parts: Parts) -> Listener:
             queues[payload].wake_soon()
 
     def on_gap() -> None:
-        parts.processor.waiters.look_again()
+        parts.processor.waiters.look_at_all()
         parts.live.wake_all()
         for queue in queues.values():
             queue.wake_soon()

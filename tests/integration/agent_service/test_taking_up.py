@@ -110,6 +110,23 @@ async def test_a_process_that_was_thought_dead_changes_nothing_any_more(database
     assert [row["content"] for row in messages] == ["The second worker's answer."]
 
 
+async def test_who_waits_for_a_run_that_a_crash_took_back_is_told_to_bring_it_again(database_url: str) -> None:
+    world = AgentWorld(database_url)
+    async with agent_world(database_url, world, answer_wait_s=3600):
+        world.model.hold()
+        request = world.request("Hello")
+        waiting = asyncio.create_task(world.post(request))
+        await world.until_model_was_asked()
+        for table in ("work_items", "lanes", "run_steps", "agent_runs", "request_sessions"):
+            await world.sql(f"delete from {table}")
+        await world.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like 'LISTEN%'")
+        assert (await waiting).status_code == 202
+        gate, world.model.gate = world.model.gate, None
+        assert gate is not None
+        gate.set()
+        assert (await world.answer_to(request)).status is RequestStatus.COMPLETED
+
+
 async def test_a_stopping_process_gives_its_runs_to_another(database_url: str) -> None:
     world = AgentWorld(database_url)
     world.model.hold()

@@ -104,6 +104,9 @@ select count(*) from item
 
 VIEW = "select user_id, session_id, state, agent, answer from agent_runs where request_id = $1"
 ENDED = "select request_id, answer from agent_runs where request_id = any($1::uuid[]) and answer is not null"
+MISSING = """
+select asked.id from unnest($1::uuid[]) as asked (id) where not exists (select from agent_runs where request_id = asked.id)
+"""
 OPEN_OF_SESSION = """
 select request_id, request, state, started_at from agent_runs
 where user_id = $1 and session_id = $2 and ended_at is null order by seq, request_id
@@ -253,6 +256,11 @@ async def ended(database: Database, request_ids: list[UUID]) -> dict[UUID, bytes
     """The answers of those that have ended, as JSON."""
     rows = await database.fetch(ENDED, request_ids)
     return {row["request_id"]: orjson.dumps(row["answer"]) for row in rows}
+
+
+async def missing(database: Database, request_ids: list[UUID]) -> list[UUID]:
+    """Those without a run."""
+    return [row["id"] for row in await database.fetch(MISSING, request_ids)]
 
 
 async def open_of_session(database: Database, user_id: UUID, session_id: UUID) -> list[asyncpg.Record]:
