@@ -116,9 +116,10 @@ def open_folder() -> Iterator[Path]:
 def start_stack(state_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Stack:
     """Begin `up` without waiting. The caller ends it; see `running_stack`."""
     env = {name: value for name, value in os.environ.items() if name not in FOREIGN} | dict(environment or {})
-    log = state_dir.parent / f"{state_dir.name}.out"
     command = [sys.executable, "-m", "local_stack", "up", "--state-dir", str(state_dir), *arguments]
-    with log.open("wb") as output:
+    # Each start has a file of its own: a second one beside it must not wipe what the first has printed.
+    with tempfile.NamedTemporaryFile(dir=state_dir.parent, suffix=".out", delete=False) as output:
+        log = Path(output.name)
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=env, start_new_session=True
         )
