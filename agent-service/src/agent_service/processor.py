@@ -51,6 +51,7 @@ class AgentProcessor:
             taken = await self._take(request, body, "call")
             if taken.answer is not None:
                 return taken.answer
+            self.waiters.inserted(request.request_id)
             try:
                 async with asyncio.timeout(self.answer_wait_s):
                     return await ended

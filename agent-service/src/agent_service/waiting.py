@@ -25,6 +25,7 @@ class Waiters:
         self._ended = ended
         self._missing = missing
         self._may_miss = False
+        self._inserted: set[UUID] = set()
         self._waiting: dict[UUID, set[asyncio.Future[bytes | None]]] = {}
         self._look = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -51,6 +52,11 @@ class Waiters:
             futures.discard(future)
             if not futures:
                 self._waiting.pop(request_id, None)
+                self._inserted.discard(request_id)
+
+    def inserted(self, request_id: UUID) -> None:
+        """From now on the run is there, unless a crash takes it back."""
+        self._inserted.add(request_id)
 
     def resolve(self, request_id: UUID, answer: bytes | None) -> bool:
         """Give the answer to all who wait here for it. True when there was somebody."""
@@ -90,7 +96,7 @@ class Waiters:
         for request_id, answer in (await self._ended(waiting)).items():
             self.resolve(request_id, answer)
         if self._may_miss:
-            missing = await self._missing(waiting)
+            missing = await self._missing(list(self._inserted))
             self._may_miss = False
             for request_id in missing:
                 self.resolve(request_id, None)
