@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from shared_models.worker import MAX_LOST
 
@@ -15,7 +14,9 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.lines import Json, read_lines
 from tests.chaos.talk import CANARY, Do
 
-GIVEN_UP = {"internal_error": "agent-service", "undeliverable": "request-manager"}
+GIVEN_UP = {"internal_error": "agent-service", "handover_failed": "request-manager"}
+ONE_GIVEN_UP_OF = 100
+"""So many accepted requests of a storm for each that may be given up: more, and it took its neighbours with it."""
 ENDED = ("completed", "failed", "cancelled", "expired")
 MOST_SHOWN = 20
 
@@ -44,7 +45,7 @@ class Findings:
             "duplicates": self.count("repeats", "messages", "tickets"),
             "order": self.count("order"),
             "leaks": self.count("leaks", "secrets"),
-            "other": self.count("ends", "refusals", "dead letters", "scenarios"),
+            "other": self.count("ends", "given up", "refusals", "dead letters", "scenarios"),
         }
 
     def words(self) -> str:
@@ -59,7 +60,7 @@ def audit(evidence: Evidence) -> Findings:
     findings = Findings(accepted=len({line["request_id"] for line in evidence.accepted}))
     for name, check in CHECKS.items():
         findings.by_check[name] = list(check(evidence))
-    findings.given_up = sum(_is_given_up(evidence, row) for row in evidence.requests.values())
+    findings.given_up = len(_given_up(evidence))
     findings.excused = len(_repeated_messages(evidence)) - findings.count("messages")
     return findings
 
@@ -94,14 +95,14 @@ def stuck(evidence: Evidence) -> Iterable[str]:
 
 def ends(evidence: Evidence) -> Iterable[str]:
     """One end, the expected one, the same in both tables, with the right words."""
-    facts = {line["request_id"]: line for line in evidence.accepted}
+    facts, given_up = {line["request_id"]: line for line in evidence.accepted}, _given_up(evidence)
     for request_id, row in evidence.requests.items():
         run, line = evidence.runs.get(request_id), facts.get(request_id)
         if run is not None and run["ended_at"] is not None and run["state"] != row["status"]:
             yield f"{request_id}: request {row['status']}, run {run['state']}"
         if line is None or line.get("laptop"):
             continue
-        if row["status"] not in _expected(line) and not _is_given_up(evidence, row):
+        if row["status"] not in _expected(line) and request_id not in given_up:
             yield f"{request_id}: {row['status']} ({row['error']}), asked for {line['do']}"
         elif row["status"] == "completed" and f"nonce-{line['nonce']}" not in row["response"]:
             yield f"{request_id}: another answer than its own"
@@ -116,10 +117,37 @@ def _expected(line: Json) -> set[str]:
     return expected
 
 
-def _is_given_up(evidence: Evidence, row: dict[str, Any]) -> bool:
-    """Taken for one that kills its worker: so many have died, as logged, between its beginning and its end."""
-    service = GIVEN_UP.get(row["error_code"] or "")
-    return service is not None and _deaths(evidence, service, row["created_at"], row["ended_at"]) >= MAX_LOST
+def given_up(evidence: Evidence) -> Iterable[str]:
+    """Who only stands beside a killer is not taken for one."""
+    count = len(_given_up(evidence) | _given_up_rows(evidence))
+    if evidence.may_be_given_up is None and count > len(evidence.accepted) / ONE_GIVEN_UP_OF:
+        yield f"{count} of {len(evidence.accepted)} requests were given up"
+
+
+def _given_up(evidence: Evidence) -> set[str]:
+    """Requests that ended as taken for such that kill their workers, and may have been."""
+    return {
+        request_id
+        for request_id, row in evidence.requests.items()
+        if (service := GIVEN_UP.get(row["error_code"] or "")) is not None
+        and _may_be_given_up(evidence, request_id, service, (row["created_at"], row["ended_at"]))
+    }
+
+
+def _given_up_rows(evidence: Evidence) -> set[str]:
+    return {
+        row["ref"]
+        for row in evidence.dead
+        if "died" in row["last_error"]
+        and _may_be_given_up(evidence, row["ref"], row["queue"].partition(".")[0], (row["created_at"], row["dead_at"]))
+    }
+
+
+def _may_be_given_up(evidence: Evidence, ref: str, service: str, life: tuple[datetime, datetime]) -> bool:
+    """It is one of those named; in a storm, where none is: so many have died, as logged, in its life."""
+    if evidence.may_be_given_up is not None:
+        return ref in evidence.may_be_given_up
+    return _deaths(evidence, service, *life) >= MAX_LOST
 
 
 def _deaths(evidence: Evidence, service: str, begin: datetime, end: datetime) -> int:
@@ -262,10 +290,10 @@ def secrets(evidence: Evidence) -> Iterable[str]:
 
 
 def dead_letters(evidence: Evidence) -> Iterable[str]:
-    """None but of rows that were taken for killers of their workers."""
+    """None but of requests that were taken for killers of their workers."""
+    given_up = _given_up_rows(evidence)
     for row in evidence.dead:
-        service = row["queue"].partition(".")[0]
-        if _deaths(evidence, service, row["created_at"], row["dead_at"]) < MAX_LOST or "died" not in row["last_error"]:
+        if row["ref"] not in given_up:
             yield f"{row['queue']} {row['ref']}: {row['last_error']}"
 
 
@@ -273,6 +301,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "lost": lost,
     "stuck": stuck,
     "ends": ends,
+    "given up": given_up,
     "repeats": repeats,
     "refusals": refusals,
     "undelivered": undelivered,

@@ -38,13 +38,14 @@ class Measures:
 
 @dataclass
 class Calm:
-    """`notes` collects the times; `wrong` what a scenario itself has found."""
+    """`notes` collects the times; `wrong` what a scenario itself has found; `poisoned`: who may be given up."""
 
     stack: Stack
     people: list[ChaosPerson]
     seed: int
     notes: dict[str, float] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+    poisoned: set[str] = field(default_factory=set)
 
     def client(self, name: str, *, kind: str = "talk", most: int = 1_000_000, share_of_odd: float = 0.0) -> "Load":
         until = self.stack.folder / f"until-{name}"
@@ -150,6 +151,7 @@ def poison(calm: Calm, point: str, service: str) -> None:
     person, name = calm.people[1], f"poison at {point}"
     first = calm.post(person, Do.ANSWER_SLOWLY)
     asked = calm.post(person, Do.FAIL_ALWAYS, session=first["session_id"])
+    calm.poisoned.add(asked["request_id"])
     fault = {"kind": Kind.EXIT, "match": asked["request_id"], "once": False}
     (calm.stack.faults / point).write_text(json.dumps(fault))
     load = calm.client(f"poison-{service}")
@@ -217,10 +219,7 @@ def calm_run(stack: Stack, seed: int, size: Measures) -> Result:
     if size.queued:
         queued(calm, size.queued)
     drain(stack)
-    findings = audit(gather(stack, talkers))
-    # The request that kills request-manager leaves its row for the operators.
-    letters = findings.by_check["dead letters"]
-    findings.by_check["dead letters"] = [each for each in letters if "request-manager.requests" not in each]
+    findings = audit(gather(stack, talkers, may_be_given_up=calm.poisoned))
     findings.by_check["scenarios"] = calm.wrong
     kills = stack.killed + len([line for line in read_lines(stack.faults / STRUCK) if line["kind"] == Kind.EXIT])
     return Result(stack.folder.name, findings, kills, notes=calm.notes)

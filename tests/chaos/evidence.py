@@ -1,7 +1,9 @@
 """What the audit looks at: the client's ledger, the files of the sinks, the logged deaths, and every table."""
 
 import json
+import signal
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ type Rows = list[dict[str, Any]]
 @dataclass(frozen=True)
 class Evidence:
     """Ids are text. `ambiguous`: per delivery, how many logged deaths left its outcome unknown; `deaths`:
-    service and time of each; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API."""
+    service and time of each; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API.
+
+    `may_be_given_up`: the requests that kill whoever touches them; None: in a storm anybody may be so unlucky, but few are."""
 
     folder: Path
     accepted: list[Json]
@@ -44,9 +48,10 @@ class Evidence:
     people: dict[str, dict[str, Any]]
     heard: dict[str, set[str]]
     secrets: dict[str, str]
+    may_be_given_up: set[str] | None = None
 
 
-def gather(stack: Stack, people: list[ChaosPerson]) -> Evidence:
+def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str] | None = None) -> Evidence:
     """With the product at rest. The inboxes are read through the public API, into `inbox.jsonl`."""
     url, folder = stack.database_url, stack.folder
     struck = [line for line in read_lines(stack.faults / STRUCK) if line["point"] == AMBIGUOUS]
@@ -70,7 +75,7 @@ def gather(stack: Stack, people: list[ChaosPerson]) -> Evidence:
         ],
         inbox=read_inboxes(stack, people),
         ambiguous=Counter(line["ref"] for line in struck),
-        deaths=read_deaths(stack),
+        deaths=deaths_of(read_lines(folder / "kills.jsonl"), read_lines(stack.faults / STRUCK)),
         requests=_by(
             "request_id",
             _rows(
@@ -94,14 +99,15 @@ def gather(stack: Stack, people: list[ChaosPerson]) -> Evidence:
         },
         heard=heard,
         secrets=_secrets(stack, people),
+        may_be_given_up=may_be_given_up,
     )
 
 
-def read_deaths(stack: Stack) -> list[tuple[str, float]]:
+def deaths_of(kills: Iterable[Json], struck: Iterable[Json]) -> list[tuple[str, float]]:
     """By SIGKILL from outside, and at fault points; one at a reply counts for every service."""
-    outside = [(line["name"], line["at"]) for line in read_lines(stack.folder / "kills.jsonl")]
-    struck = [line for line in read_lines(stack.faults / STRUCK) if line["kind"] == Kind.EXIT and "beside" not in line]
-    inside = [(line["point"].partition(".")[0].replace("_", "-"), line["at"]) for line in struck]
+    outside = [(line["name"], line["at"]) for line in kills if line["signal"] == signal.SIGKILL.name]
+    exits = [line for line in struck if line["kind"] == Kind.EXIT and "beside" not in line]
+    inside = [(line["point"].partition(".")[0].replace("_", "-"), line["at"]) for line in exits]
     services = [
         (service, at) for name, at in inside for service in (SERVICES if name == "web" else (OF_POINT.get(name, name),))
     ]

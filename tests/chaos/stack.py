@@ -90,13 +90,17 @@ class Stack:
         return ended
 
     def kill(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
-        self.kills.add(name=name, signal=how.name, pid=self.slots[name].child.process.pid, at=time.time())
-        self.slots[name].child.process.send_signal(how)
+        """A process that has already ended is no death of ours, and excuses nothing."""
+        process = self.slots[name].child.process
+        if process.poll() is not None:
+            return
+        self.kills.add(name=name, signal=how.name, at=time.time())
+        process.send_signal(how)
         self.killed += how is signal.SIGKILL
 
     def kill_database(self, how: signal.Signals) -> None:
         """`how`: SIGQUIT (immediate shutdown) or SIGKILL of the postmaster; then it is started again at the same port."""
-        self.kills.add(name="postgres", signal=how.name, pid=self.cluster.server_pid, at=time.time())
+        self.kills.add(name="postgres", signal=how.name, at=time.time())
         psutil.Process(self.cluster.server_pid).send_signal(how)
         self.killed += 1
         self.cluster.stop()

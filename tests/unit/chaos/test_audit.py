@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.audit import audit
-from tests.chaos.evidence import Evidence
+from tests.chaos.evidence import Evidence, deaths_of
 from tests.chaos.lines import Json, Lines
 
 BEGIN = datetime(2026, 5, 4, 9, tzinfo=UTC)
@@ -164,5 +164,54 @@ def test_nothing_excuses_a_second_ticket(clean: Evidence) -> None:
     assert audit(twice).by_check["tickets"]
 
 
+def given_up(clean: Evidence, code: str = "internal_error", deaths: int = 5) -> Evidence:
+    """In a storm of a hundred requests, Ana's second one ends as one that kills its workers."""
+    failed = {"status": "failed", "response": None, "error": '{"message": "Sorry."}', "error_code": code}
+    service = "agent-service" if code == "internal_error" else "request-manager"
+    died = [(service, BEGIN.timestamp() + n) for n in range(deaths)]
+    storm = replace(clean, accepted=clean.accepted * 50, deaths=died)
+    return changed("runs", "r2", state="failed")(changed("requests", "r2", **failed)(storm))
+
+
+def ends_and_given_up(evidence: Evidence) -> int:
+    return audit(evidence).count("ends", "given up")
+
+
 def test_five_logged_deaths_excuse_a_row_that_was_taken_for_a_killer(clean: Evidence) -> None:
-    assert audit(dead_row(clean, 5)).is_clean
+    storm = replace(dead_row(clean, 5), accepted=clean.accepted * 50)
+    assert audit(storm).is_clean
+    assert audit(storm).row["other"] == 0
+
+
+@pytest.mark.parametrize("code", ["internal_error", "handover_failed"])
+def test_five_logged_deaths_excuse_a_request_that_was_taken_for_a_killer(code: str, clean: Evidence) -> None:
+    assert ends_and_given_up(given_up(clean, code)) == 0
+    assert audit(given_up(clean, code)).given_up == 1
+    assert ends_and_given_up(given_up(clean, code, deaths=4)) == 1
+    assert ends_and_given_up(given_up(clean, "model_timeout")) == 1
+
+
+def test_in_a_storm_only_few_are_excused(clean: Evidence) -> None:
+    assert audit(replace(given_up(clean), accepted=clean.accepted)).by_check["given up"]
+
+
+def test_where_the_killer_is_known_nobody_else_is_excused(clean: Evidence) -> None:
+    assert ends_and_given_up(replace(given_up(clean), may_be_given_up={"r1"})) == 1
+    assert ends_and_given_up(replace(given_up(clean, deaths=0), may_be_given_up={"r2"})) == 0
+    assert audit(replace(dead_row(clean, 5), may_be_given_up=set())).by_check["dead letters"]
+    assert audit(replace(dead_row(clean, 0), may_be_given_up={"r1"})).is_clean
+
+
+def test_deaths_are_those_by_sigkill() -> None:
+    kills = [
+        {"name": "agent-service.1", "signal": "SIGTERM", "at": 1.0},
+        {"name": "agent-service.2", "signal": "SIGKILL", "at": 2.0},
+    ]
+    struck = [
+        {"point": "dispatcher.committed", "kind": "exit", "at": 3.0},
+        {"point": "dispatcher.sent_before_commit", "kind": "exit", "at": 3.0, "beside": "dispatcher.committed"},
+        {"point": "agent_service.begun", "kind": "raise", "at": 4.0},
+        {"point": "web.replying", "kind": "exit", "at": 5.0},
+    ]
+    everybody = [(service, 5.0) for service in ("request-manager", "agent-service", "integration-dispatcher")]
+    assert deaths_of(kills, struck) == [("agent-service", 2.0), ("integration-dispatcher", 3.0), *everybody]
