@@ -1,6 +1,5 @@
 """Who kills: a seeded sequence of deaths and errors, at the fault points and anywhere."""
 
-import json
 import random
 import signal
 import time
@@ -102,8 +101,4 @@ class Monkey:
         self._arm(self._next.pop(), Kind.EXIT)
 
     def _arm(self, point: str, kind: Kind, match: str = "") -> None:
-        file = self.stack.faults / point
-        if not file.exists():
-            fresh = file.with_name(f"{point}.new")
-            fresh.write_text(json.dumps({"kind": kind, "match": match, "sleep_s": 1.0}))
-            fresh.rename(file)
+        self.stack.arm(point, kind=kind, match=match, sleep_s=1.0)

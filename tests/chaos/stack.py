@@ -2,6 +2,7 @@
 
 Call everything here from the main thread: children end with the thread that started them."""
 
+import json
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import psutil
 import yaml
 from local_stack.ports import free_port
 from local_stack.postgres import ClusterOptions, PostgresCluster
-from local_stack.programs import Child, Program, run_once, wait_until_ready
+from local_stack.programs import Child, Program, answers_ok, run_once, wait_until_ready
 from local_stack.settings import inherited_environment
 from local_stack.state import Secrets
 from local_stack.wiring import AGENTS_FOLDER, BROKER_PATH, BrokerChoice, ModelChoice, Ports, Wiring
@@ -32,6 +33,7 @@ from tests.load.fake_responses import MODEL
 # Processes die, the machine does not: what was written to a file stays. What is committed must be in the file.
 DATABASE = {"fsync": "off", "max_connections": "300", "log_lock_waits": "on"}
 READY_TIMEOUT_S = 300.0
+STOP_WITHIN_S = 60.0
 REPLICAS = 2
 LIMITS = {"REQUESTS_PER_MINUTE": "100000", "WAITING_REQUESTS": "20000"}
 MODEL_CALL_S, TURN_S = 4, 15
@@ -127,14 +129,26 @@ class Stack:
         """Stop them by SIGTERM, at once, and do not start them again until `resume`."""
         chosen = list(names)
         self.held |= set(chosen)
-        for name in chosen:
+        running = [name for name in chosen if self.slots[name].child.process.poll() is None]
+        for name in running:
             self.slots[name].child.process.terminate()
-        for name in chosen:
-            self.slots[name].child.stop()
+        for name in running:
+            child = self.slots[name].child
+            child.stop(grace_s=STOP_WITHIN_S)
+            if child.process.returncode == -signal.SIGKILL:  # in the end it had to be killed: a logged death as well
+                self.kills.add(name=name, signal=signal.SIGKILL.name, at=time.time())
 
     def resume(self) -> None:
         self.held.clear()
         self.tick()
+
+    def arm(self, point: str, **fault: object) -> None:
+        """What a fault point is to do, see `Fault`; unless it is armed already. A process never reads half of it."""
+        file = self.faults / point
+        if not file.exists():
+            fresh = file.with_name(f"{point}.new")
+            fresh.write_text(json.dumps(fault))
+            fresh.rename(file)
 
     def replicas(self, service: str) -> list[str]:
         return [name for name in self.slots if name.rpartition(".")[0] == service]
@@ -154,7 +168,7 @@ def _listens(port: int) -> bool:
 
 
 def _is_ready(child: Child) -> bool:
-    return child.process.poll() is None and child.is_ready()
+    return child.process.poll() is None and answers_ok(child.program.port, child.program.ready_path)
 
 
 @contextmanager

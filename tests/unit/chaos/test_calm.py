@@ -1,0 +1,43 @@
+"""The scenarios of a calm run: what they wait for, and what they call wrong."""
+
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from tests.chaos.calm import Calm, stop_and_start
+from tests.chaos.stack import Stack
+
+
+class FakeStack:
+    """Whatever was killed has ended by the next look."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.slots = {"agent-service.1": SimpleNamespace(starts=1)}
+        self.dead: set[str] = set()
+
+    def kill(self, name: str, _how: signal.Signals) -> None:
+        self.dead.add(name)
+
+    def tick(self) -> list[str]:
+        ended, self.dead = self.dead, set()
+        for name in ended:
+            self.slots[name].starts += 1
+        return list(ended)
+
+    def wait_until_ready(self) -> float:
+        return 0.0
+
+
+@pytest.fixture
+def calm(tmp_path: Path) -> Calm:
+    return Calm(cast(Stack, FakeStack(tmp_path)), [], seed=1)
+
+
+def test_a_stop_is_seen_whoever_looks_first(calm: Calm) -> None:
+    stop_and_start(calm, "agent-service.1")
+    assert calm.wrong == []
+    assert calm.stack.slots["agent-service.1"].starts == 2
