@@ -8,8 +8,8 @@ import httpx
 from fastapi import Request
 
 from shared_models.enums import ServiceName
-from shared_models.errors import NotAllowed, NotAuthenticated
-from shared_models.jwks import JwksCache, verified_claims
+from shared_models.errors import NotAllowed, NotAuthenticated, Unavailable
+from shared_models.jwks import JwksCache, KeyNotLookedFor, verified_claims
 from shared_models.logging import get_logger
 from shared_models.settings import EventsAuth, ServiceSettings
 from shared_models.tokens import LEEWAY_S, InvalidToken, ServiceTokens
@@ -37,7 +37,7 @@ class EventAccess:
         self._known: dict[str, float] = {}
 
     async def check(self, request: Request) -> None:
-        """Raises NotAuthenticated, NotAllowed; Unavailable when the issuer's keys cannot be had."""
+        """Raises NotAuthenticated, NotAllowed; Unavailable when the issuer's keys cannot be had: no broker repeats after a 401."""
         try:
             match self._settings.events_auth:
                 case EventsAuth.SERVICE_TOKEN:
@@ -46,6 +46,8 @@ class EventAccess:
                     await self._check_oidc(bearer(request))
                 case EventsAuth.NETWORK:
                     pass
+        except KeyNotLookedFor as exc:
+            raise Unavailable from exc
         except InvalidToken as exc:
             log.info("event_sender_not_authenticated", cause=str(exc))
             raise NotAuthenticated from exc

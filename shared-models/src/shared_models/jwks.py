@@ -24,6 +24,10 @@ MIN_REFETCH_S = 10.0
 log = get_logger(__name__)
 
 
+class KeyNotLookedFor(InvalidToken):
+    """The key is not known, and the issuer could not be asked just now: it may have made it since."""
+
+
 class JwksCache:
     """`jwks_url` empty: found by the issuer's discovery document. `clock` gives seconds."""
 
@@ -40,16 +44,21 @@ class JwksCache:
         self._lock = asyncio.Lock()
 
     async def key(self, key_id: str | None) -> jwt.PyJWK | None:
-        """The signing key; None when the issuer has none of this id. Raises Unavailable without any keys at all."""
-        found = self._find(key_id)
+        """The signing key; None when the issuer has none of this id.
+
+        Raises KeyNotLookedFor; Unavailable without any keys at all."""
+        found, is_looked_for = self._find(key_id), False
         if found is not None and not self._is_stale():
             return found
         async with self._lock:
             if (self._find(key_id) is None or self._is_stale()) and self._may_fetch():
-                await self._fetch()
+                is_looked_for = await self._fetch()
         if self._fetched_at is None:
             raise Unavailable("The sign-in service does not answer right now.")
-        return self._find(key_id)
+        found = self._find(key_id)
+        if found is None and not is_looked_for:
+            raise KeyNotLookedFor("the key could not be looked for")
+        return found
 
     def _find(self, key_id: str | None) -> jwt.PyJWK | None:
         if key_id is None:
@@ -62,8 +71,8 @@ class JwksCache:
     def _may_fetch(self) -> bool:
         return self._tried_at is None or self._clock() - self._tried_at >= MIN_REFETCH_S
 
-    async def _fetch(self) -> None:
-        """Keeps the keys of before when the issuer does not answer."""
+    async def _fetch(self) -> bool:
+        """False, with the keys of before, when the issuer does not answer."""
         self._tried_at = self._clock()
         try:
             if not self._jwks_url:
@@ -73,6 +82,8 @@ class JwksCache:
             self._fetched_at = self._clock()
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
             log.warning("jwks_fetch_failed", cause=type(exc).__name__)
+            return False
+        return True
 
     async def _discover(self) -> str:
         document = await self._get(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
@@ -96,12 +107,16 @@ class JwksCache:
 
 
 async def verified_claims(token: str, jwks: JwksCache, *, issuer: str, audience: str) -> dict[str, object]:
-    """The claims of a token that this issuer made for this audience and that has not run out. Raises InvalidToken, Unavailable."""
+    """The claims of a token that this issuer made for this audience and that has not run out.
+
+    Raises InvalidToken (KeyNotLookedFor: it may be valid later), Unavailable."""
     try:
         header = jwt.get_unverified_header(token)
+        if header.get("alg") not in ALGORITHMS:
+            raise InvalidToken("not signed with a key of an issuer")
         key_id = header.get("kid")
         key = await jwks.key(key_id if isinstance(key_id, str) else None)
-        if key is None or header.get("alg") not in ALGORITHMS or key.algorithm_name != header.get("alg"):
+        if key is None or key.algorithm_name != header["alg"]:
             raise InvalidToken("no key for this token")
         claims: dict[str, object] = jwt.decode(
             token,

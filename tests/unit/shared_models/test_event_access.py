@@ -82,7 +82,7 @@ async def test_every_flaw_of_an_issuers_token_keeps_it_out() -> None:
         issuer.token(exp=1),
         issuer.token(exp=None),
         issuer.token(nbf=2**40),
-        issuer.token(key=SigningKey.new("RS256")),
+        issuer.token(key=SigningKey.new("RS256"), header={"kid": issuer.key.key_id}),
         issuer.unsigned_token(),
         issuer.token()[:-4] + "AAAA",
         "x" * 20_000,
@@ -107,6 +107,15 @@ async def test_an_issuer_that_is_away_means_later() -> None:
     issuer.is_down = True
     with pytest.raises(Unavailable):
         await oidc(issuer).check(call(issuer.token()))
+
+
+async def test_a_token_of_a_new_key_is_for_later_while_the_issuer_cannot_be_asked() -> None:
+    issuer = OidcIssuer(audience=AUDIENCE)
+    guard = oidc(issuer)
+    await guard.check(call(issuer.token()))
+    issuer.rotate()
+    with pytest.raises(Unavailable):
+        await guard.check(call(issuer.token()))
 
 
 async def test_behind_a_network_policy_nothing_is_asked() -> None:

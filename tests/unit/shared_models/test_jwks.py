@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from shared_models.errors import Unavailable
-from shared_models.jwks import FRESH_S, MAX_DOCUMENT_BYTES, MIN_REFETCH_S, JwksCache
+from shared_models.jwks import FRESH_S, MAX_DOCUMENT_BYTES, MIN_REFETCH_S, JwksCache, KeyNotLookedFor
 
 from tests.support.oidc import SigningKey
 
@@ -55,12 +55,24 @@ async def test_a_new_key_is_found_but_not_more_often_than_every_few_seconds() ->
     cache = issuer.cache(f"{URL}/keys")
     assert await cache.key(FIRST.key_id) is not None
     issuer.publish(FIRST.public_jwk(), SECOND.public_jwk())
-    assert await cache.key(SECOND.key_id) is None
+    with pytest.raises(KeyNotLookedFor):
+        await cache.key(SECOND.key_id)
     issuer.now += MIN_REFETCH_S
     assert await cache.key(SECOND.key_id) is not None
     for n in range(10):
-        assert await cache.key(f"unknown {n}") is None
+        with pytest.raises(KeyNotLookedFor):
+            await cache.key(f"unknown {n}")
     assert len(issuer.asked) == 2
+
+
+async def test_that_an_issuer_has_no_such_key_is_said_only_when_it_was_asked() -> None:
+    issuer = Issuer()
+    issuer.publish(FIRST.public_jwk())
+    cache = issuer.cache(f"{URL}/keys")
+    assert await cache.key(SECOND.key_id) is None
+    issuer.status, issuer.now = 500, issuer.now + MIN_REFETCH_S
+    with pytest.raises(KeyNotLookedFor):
+        await cache.key(SECOND.key_id)
 
 
 async def test_a_key_that_is_no_longer_published_is_forgotten_in_time() -> None:
@@ -131,6 +143,6 @@ async def test_only_keys_that_sign_with_allowed_algorithms_count() -> None:
         {"kty": "unknown", "kid": "odd"},
         good,
     )
-    cache = issuer.cache(f"{URL}/keys")
-    found = [name for name in ("hmac", "encrypts", "rs512", "odd", FIRST.key_id) if await cache.key(name) is not None]
+    names = ("hmac", "encrypts", "rs512", "odd", FIRST.key_id)
+    found = [name for name in names if await issuer.cache(f"{URL}/keys").key(name) is not None]
     assert found == [FIRST.key_id]
