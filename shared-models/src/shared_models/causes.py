@@ -1,15 +1,20 @@
 """Why something failed, in words that operators read."""
 
+import re
+import traceback
+from collections.abc import Iterator
+
 import asyncpg
 from pydantic import ValidationError
 
 MAX_CAUSE_LENGTH = 500
 MAX_FIELDS = 10
+LEFT_OUT = "(left out, as it may repeat a value)"
 # The texts of these errors repeat the values, which may be a person's words.
 TELLS_VALUES = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
 
-def cause_of(error: Exception, *, is_named: bool = True) -> str:
+def cause_of(error: BaseException, *, is_named: bool = True) -> str:
     """The kind of the error (not of our own verdicts) and its text, shortened; without the values that were not valid."""
     name = f"{type(error).__name__}: " if is_named else ""
     if isinstance(error, ValidationError):
@@ -20,3 +25,27 @@ def cause_of(error: Exception, *, is_named: bool = True) -> str:
     else:
         text = str(error)
     return f"{name}{text}"[:MAX_CAUSE_LENGTH].replace("\x00", "")
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback with all causes, for a log, without the texts that repeat values."""
+    text = "".join(traceback.format_exception(error)).rstrip("\n")
+    for each in _telling(error, set()):
+        lines = [re.escape(line) for line in str(each).splitlines(keepends=True)]
+        # In a group each line of a text stands behind bars.
+        text = re.sub("(?<=: )" + "[ |]*".join(lines) + "$", LEFT_OUT, text, flags=re.MULTILINE)
+    return text
+
+
+def _telling(error: BaseException, seen: set[int], *, is_telling: bool = False) -> Iterator[BaseException]:
+    """The errors of a chain whose texts repeat values, and what each came from: that repeats them as well."""
+    if id(error) in seen:
+        return
+    seen.add(id(error))
+    is_telling = is_telling or isinstance(error, (ValidationError, *TELLS_VALUES))
+    if is_telling:
+        yield error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for each in (error.__cause__, error.__context__, *inner):
+        if each is not None:
+            yield from _telling(each, seen, is_telling=is_telling)

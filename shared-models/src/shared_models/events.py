@@ -32,7 +32,7 @@ class CloudEvent(BaseModel):
 
     An event that came over HTTP hands on the bytes it came with: `raw` is its data, `envelope` its structured form."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     id: str = Field(min_length=1)
     source: str = Field(min_length=1)

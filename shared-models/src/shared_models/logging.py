@@ -10,6 +10,8 @@ from typing import TextIO
 import orjson
 import structlog
 
+from shared_models.causes import traceback_of
+
 SECRET_NAMES = ("authorization", "api_key", "token", "secret", "password", "cookie", "signature")
 
 
@@ -44,7 +46,7 @@ def configure_logging(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         hide_secrets,
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(lambda exc_info: traceback_of(exc_info[1])),
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(as_json)

@@ -17,7 +17,7 @@ type Metadata = dict[str, JsonValue]
 class Message(BaseModel):
     """Base of what crosses a border: unknown fields are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Person(Message):

@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared_models import faults
+from shared_models.causes import cause_of
 from shared_models.enums import ServiceName
 from shared_models.errors import (
     InvalidRequest,
@@ -190,7 +191,7 @@ def _http_id(request: Request) -> str:
 async def _service_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, ServiceError)
     if exc.status >= 500:
-        log.warning("request_failed", code=exc.code, cause=str(exc.__cause__ or exc)[:300])
+        log.warning("request_failed", code=exc.code, cause=cause_of(exc.__cause__ or exc))
     return problem(exc, _http_id(request))
 
 
