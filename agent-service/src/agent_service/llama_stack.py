@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from llama_stack_client import (
     AsyncStream,
 )
 from llama_stack_client._models import FinalRequestOptions
+from shared_clients.events import retry_after_s
 from shared_clients.stream import read_events
 from shared_models.errors import UpstreamUnavailable
 from shared_models.logging import get_logger
@@ -251,8 +253,7 @@ class _Refused(Exception):
         super().__init__(f"status {response.status_code}")
         self.status = response.status_code
         self.text = _words(response)
-        after = response.headers.get("retry-after", "")
-        self.retry_after_s = float(after) if after.isdigit() else None
+        self.retry_after_s = retry_after_s(response.headers, datetime.now(UTC))
 
     def as_model_error(self) -> ModelError:
         return refusal(self.status, self.text, retry_after_s=self.retry_after_s)

@@ -82,11 +82,11 @@ def check(status: int, headers: httpx.Headers, *, has_body: bool) -> None:
 def retry_after_s(headers: httpx.Headers, now: datetime) -> float | None:
     """`Retry-After` in seconds, given in seconds or as a date; an hour at most. None: absent or senseless."""
     value = headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if value.isdecimal():
         return min(float(value), MAX_RETRY_AFTER_S)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +14,8 @@ from httpx_aiohttp import AiohttpTransport
 from shared_models.errors import Refusal, UpstreamRejected, UpstreamUnavailable
 from shared_models.telemetry import current_traceparent
 from stamina.instrumentation import get_on_retry_hooks, set_on_retry_hooks
+
+from shared_clients.events import retry_after_s
 
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 TRIES = 3
@@ -168,12 +171,12 @@ def quiet_retries() -> Iterator[None]:
 
 
 def upstream_error(reply: httpx.Response) -> UpstreamUnavailable | UpstreamRejected:
-    """The typed error for a 4xx or 5xx reply; understands problem+json and Retry-After in seconds."""
+    """The typed error for a 4xx or 5xx reply; understands problem+json and Retry-After."""
     refusal = _refusal(reply)
     text = f"{reply.request.method} {reply.request.url.path}: {refusal.status} {refusal.message}".strip()
     if reply.status_code in TRANSIENT_STATUS:
-        after = reply.headers.get("retry-after", "")
-        return UpstreamUnavailable(text, retry_after_s=float(after) if after.isdigit() else None, refusal=refusal)
+        asked_s = retry_after_s(reply.headers, datetime.now(UTC))
+        return UpstreamUnavailable(text, retry_after_s=asked_s, refusal=refusal)
     return UpstreamRejected(text, refusal=refusal)
 
 

@@ -171,11 +171,14 @@ async def test_a_call_that_fails_says_how(
     assert len(script.seen) == 1, "nothing is repeated behind our back"
 
 
-async def test_the_pause_that_the_server_asks_for_is_passed_on(model: LlamaStack, script: ScriptedResponses) -> None:
-    script.plays(json_reply({"detail": "slow down"}, 429, retry_after="7"))
+@pytest.mark.parametrize(("asked", "seconds"), [("7", 7.0), ("999999999", 3600.0), ("²", None)])
+async def test_the_pause_that_the_server_asks_for_is_passed_on(
+    model: LlamaStack, script: ScriptedResponses, asked: str, seconds: float | None
+) -> None:
+    script.plays(json_reply({"detail": "slow down"}, 429, retry_after=asked))
     with pytest.raises(ModelRateLimited) as caught:
         await model.respond(CALL)
-    assert caught.value.retry_after_s == 7
+    assert caught.value.retry_after_s == seconds
 
 
 async def test_silence_ends_at_the_time_limit_of_the_call(model: LlamaStack, script: ScriptedResponses) -> None:

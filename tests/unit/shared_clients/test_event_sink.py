@@ -101,10 +101,12 @@ async def test_a_sink_that_says_when_to_come_back_is_understood() -> None:
         ("-5", None),
         ("soon", None),
         ("1.5", None),
+        ("²", None),
+        ("Sun, 01 Nov 2026 12:01:00 +99999999999999999999", None),
     ],
 )
 def test_the_time_to_come_back_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
-    assert retry_after_s(httpx.Headers({"retry-after": value}), NOW) == seconds
+    assert retry_after_s(httpx.Headers({b"retry-after": value.encode("latin-1")}), NOW) == seconds
 
 
 def built(path: Path | None = None, *, eventing: bool = True) -> tuple[EventSinkClient, list[httpx.Request]]:

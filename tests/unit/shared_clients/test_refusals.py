@@ -42,6 +42,15 @@ def test_a_transient_problem_keeps_its_words_and_the_time_to_wait() -> None:
     assert error.refusal.code == "too_many_requests"
 
 
+@pytest.mark.parametrize(("retry_after", "seconds"), [("999999999", 3600.0), ("²", None)])
+def test_nobody_makes_us_wait_for_longer_than_an_hour(retry_after: str, seconds: float | None) -> None:
+    headers = {b"retry-after": retry_after.encode("latin-1")}
+    request = httpx.Request("GET", "http://neighbour/api")
+    error = upstream_error(httpx.Response(503, headers=headers, request=request))
+    assert isinstance(error, UpstreamUnavailable)
+    assert error.retry_after_s == seconds
+
+
 @pytest.mark.parametrize("content", [b"<html>", b"[1]", b'"text"', b"\xff"])
 def test_an_unreadable_problem_still_tells_the_status(content: bytes) -> None:
     error = upstream_error(reply(400, content=content))
