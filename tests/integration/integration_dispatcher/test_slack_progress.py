@@ -1,11 +1,13 @@
 """What a person sees in Slack while their request is being worked on, and that none of it is left when it has ended."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
+from integration_dispatcher.slack_api import SlackApi
 from shared_models.enums import IntegrationType, ServiceName
 from shared_models.events import EventBuilder
 from shared_models.ids import new_id
@@ -122,6 +124,44 @@ async def test_what_slack_does_not_show_keeps_nothing_from_being_asked(world: Sl
     await world.dispatcher.plan(answer(body, request_id, took_s=3))
     await world.dispatcher.idle()
     assert [each["text"] for each in world.slack.messages] == ["Your laptop ships on Monday."]
+
+
+async def nothing_is_left_to_show() -> None:
+    await seen(lambda: not any(task.get_name() == "slack progress" for task in asyncio.all_tasks()))
+
+
+async def test_work_that_is_told_after_its_answer_is_not_shown(world: SlackIn) -> None:
+    """A broker may send an event late or twice, in any order."""
+    direct, in_thread = message("hello"), message(f"<@{BOT}> hello", channel=CHANNEL, type="app_mention")
+    for body, thread in ((direct, None), (in_thread, in_thread["event"]["ts"])):
+        request_id = await asked(world, body)
+        await world.dispatcher.plan(answer(body, request_id, took_s=3, thread=thread))
+        await nothing_is_left_to_show()
+        await takes_long(world, request_id)
+        await nothing_is_left_to_show()
+    assert "processing" not in statuses(world.slack)
+    assert world.slack.reactions == set()
+
+
+async def test_work_that_is_shown_while_its_answer_comes_is_taken_away_again(
+    world: SlackIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = message("hello")
+    request_id = await asked(world, body)
+    react, is_planned = SlackApi.call, asyncio.Event()
+
+    async def call(api: SlackApi, method: str, arguments: dict[str, Any], **more: Any) -> Any:
+        if (method, arguments.get("name")) == (ADD, WORKING):
+            await is_planned.wait()
+        return await react(api, method, arguments, **more)
+
+    monkeypatch.setattr(SlackApi, "call", call)
+    await takes_long(world, request_id)
+    await world.dispatcher.plan(answer(body, request_id, took_s=3))
+    await seen(lambda: ("reactions.remove", WORKING) in [(m, a.get("name")) for m, a in world.slack.calls])
+    is_planned.set()
+    await nothing_is_left_to_show()
+    assert world.slack.reactions == set()
 
 
 async def test_requests_from_elsewhere_and_unknown_ones_show_nothing(world: SlackIn) -> None:

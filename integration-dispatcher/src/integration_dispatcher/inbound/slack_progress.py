@@ -16,6 +16,7 @@ from shared_models.schemas import AgentResponse, RequestProcessing
 from integration_dispatcher.slack_api import SlackApi, SlackRefused, SlackSilent
 from integration_dispatcher.slack_pace import SlackBusy
 from integration_dispatcher.store import inbound as store
+from integration_dispatcher.store import plans
 
 SEEN, WORKING = "eyes", "hourglass_flowing_sand"
 TOLD_AFTER_S = 2.0  # a run that takes longer has sent `request.processing`
@@ -62,14 +63,18 @@ class SlackProgress:
         task.add_done_callback(self._tasks.discard)
 
     async def _show_work(self, request: RequestProcessing) -> None:
-        """In a thread Slack shows the agent at work, with a button to stop it; elsewhere another reaction does."""
+        """In a thread Slack shows the agent at work, with a button to stop it; elsewhere another reaction does.
+
+        It may come after the answer, whose end has then found nothing to take away."""
         with suppress(Unavailable):
             event = await store.of_request(self._database, request.request_id)
-            if event is None or not event.payload.get("ts"):
+            if event is None or not event.payload.get("ts") or await plans.exists(self._database, request.request_id):
                 return
-            channel, thread = str(event.payload["channel"]), thread_of(event.payload)
+            channel, ts, thread = str(event.payload["channel"]), str(event.payload["ts"]), thread_of(event.payload)
             if not (thread and await self._set_status(channel, thread, "processing")):
-                await self._react("reactions.add", channel, str(event.payload["ts"]), WORKING)
+                await self._react("reactions.add", channel, ts, WORKING)
+            if await plans.exists(self._database, request.request_id):
+                await self._hide_work(channel, ts, thread)
 
     async def _clear(self, answer: AgentResponse) -> None:
         context = answer.delivery.context if answer.delivery is not None else {}
@@ -78,9 +83,12 @@ class SlackProgress:
             return
         await self._react("reactions.remove", channel, ts, SEEN)
         if (answer.ended_at - answer.created_at).total_seconds() >= TOLD_AFTER_S:
-            await self._react("reactions.remove", channel, ts, WORKING)
-            if thread := str(context.get("thread_id") or ""):
-                await self._set_status(channel, thread, "active")
+            await self._hide_work(channel, ts, str(context.get("thread_id") or ""))
+
+    async def _hide_work(self, channel: str, ts: str, thread: str) -> None:
+        await self._react("reactions.remove", channel, ts, WORKING)
+        if thread:
+            await self._set_status(channel, thread, "active")
 
     async def _set_status(self, channel: str, thread: str, status: str) -> bool:
         return await self._try(

@@ -161,6 +161,11 @@ async def no_further(db: Database, due: DuePlan) -> None:
     await db.execute(NO_FURTHER, due.request_id, due.position)
 
 
+async def exists(db: Database, request_id: UUID) -> bool:
+    """Whether the end of a request has come."""
+    return bool(await db.fetchval("select exists(select from delivery_plans where request_id = $1)", request_id))
+
+
 async def due_plans(db: Database) -> list[DuePlan]:
     return [_due(row) for row in await db.fetch(DUE_PLANS)]
 
