@@ -6,10 +6,11 @@ from uuid import UUID
 
 import httpx
 import pytest
+from integration_dispatcher.store import dead_deliveries
 from integration_dispatcher.store.names import EVENTS
 from shared_models.ids import new_id
 
-from tests.support.dispatcher import Dispatcher, ended, service_token, wish
+from tests.support.dispatcher import PREFERRED, Dispatcher, ended, service_token, wish
 from tests.support.waiting import eventually
 from tests.support.webhook import WebhookReceiver
 
@@ -125,3 +126,32 @@ async def test_what_was_never_tried_is_no_dead_letter(dispatcher: Dispatcher) ->
     [delivery] = await dispatcher.deliveries(user)
     assert delivery["status"] == "failed"
     assert await letters(dispatcher) == []
+
+
+async def test_what_the_next_integration_has_delivered_is_no_dead_letter_and_is_not_sent_again(
+    dispatcher: Dispatcher, receiver: WebhookReceiver
+) -> None:
+    user = new_id()
+    receiver.failures = deque([500, 500])
+    await dispatcher.set_webhook(user, receiver.url, retry_count=0)
+    await dispatcher.plan(ended(user, PREFERRED))
+    await dispatcher.plan(ended(user, wish("webhook", "test", policy="all")))
+
+    async def have_ended() -> bool:
+        states = [(each["integration"], each["status"]) for each in await dispatcher.deliveries(user)]
+        return sorted(states) == [("test", "delivered")] * 2 + [("webhook", "failed")] * 2
+
+    await eventually(have_ended)
+    await dispatcher.idle()
+    [fanned_out] = await letters(dispatcher)
+    assert await dead_deliveries.count(dispatcher.parts.database) == 1
+    [fallen_back] = [
+        each["delivery_id"]
+        for each in await dispatcher.deliveries(user)
+        if each["status"] == "failed" and each["request_id"] != fanned_out["request_id"]
+    ]
+    letter_id = f"integration-dispatcher:{fallen_back}"
+    assert (await call(dispatcher, "POST", f"/{letter_id}/replay")).status_code == 404
+    assert (await dispatcher.call("POST", f"/api/v1/deliveries/{fallen_back}/replay", user)).status_code == 202
+    await dispatcher.idle()
+    assert len(receiver.accepted) == 1

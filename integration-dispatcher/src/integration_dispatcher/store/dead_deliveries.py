@@ -1,4 +1,6 @@
-"""Failed deliveries as dead letters. What was refused from the start (rank -1) was never tried: it is none."""
+"""Failed deliveries as dead letters. What was refused from the start (rank -1) was never tried: it is none.
+
+Nor is what another integration has delivered instead: replayed, it would come a second time."""
 
 from uuid import UUID
 
@@ -6,6 +8,11 @@ from shared_models.database import Database
 from shared_models.dead_letter_box import WORK_ITEMS
 
 GIVEN_UP = "('failed', 'expired')"
+UNDELIVERED = f"""
+d.status in {GIVEN_UP} and d.discarded_at is null and d.rank >= 0 and not exists (
+  select from delivery_plans p
+  where p.request_id = d.request_id and p.policy = 'first_success' and p.delivered_at is not null
+)"""
 
 # The columns of WORK_ITEMS. One letter per message: its first part that failed.
 FAILED = f"""
@@ -13,7 +20,7 @@ select ($1::text || ':' || d.id) collate "C", $1, 'delivery', $1 || '.deliveries
        (select count(*) from delivery_attempts a where a.delivery_id = d.id), 0, d.created_at, d.ended_at, true,
        jsonb_build_object('delivery_id', d.id, 'integration', d.integration, 'status', d.status)
 from delivery_logs d
-where d.status in {GIVEN_UP} and d.discarded_at is null and d.ended_at is not null and d.rank >= 0
+where {UNDELIVERED} and d.ended_at is not null
   and not exists (select from delivery_logs o where o.id = d.id and o.part < d.part and o.status in {GIVEN_UP})
 """
 LETTERS = f"{WORK_ITEMS} union all {FAILED}"
@@ -21,13 +28,11 @@ LETTERS = f"{WORK_ITEMS} union all {FAILED}"
 DISCARD = f"""
 update delivery_logs set discarded_at = now() where id = $1 and status in {GIVEN_UP} and discarded_at is null returning id
 """
-COUNT = f"""
-select count(distinct id) from delivery_logs where status in {GIVEN_UP} and discarded_at is null and rank >= 0
-"""
+COUNT = f"select count(distinct d.id) from delivery_logs d where {UNDELIVERED}"
 
 
 async def count(db: Database) -> int:
-    """How many deliveries have failed and are neither replayed nor discarded."""
+    """How many deliveries have failed, with no other in their place, and are neither replayed nor discarded."""
     found = await db.fetchval(COUNT)
     return found if isinstance(found, int) else 0
 
