@@ -1,13 +1,13 @@
 """Deliveries from plan to end: where an answer goes, sending it, retries, falling back, replay, the report to request-manager."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from shared_clients.events import EventSinkClient
 from shared_models.database import Database
 from shared_models.enums import DeliveryPolicy, DeliveryStatus, IntegrationType, ServiceName
-from shared_models.errors import Conflict, MalformedBody, NotFound
+from shared_models.errors import Conflict, MalformedBody, NotFound, Unavailable
 from shared_models.event_data import data_of
 from shared_models.events import CloudEvent, EventBuilder
 from shared_models.faults import fault
@@ -32,6 +32,7 @@ from integration_dispatcher.store.notes import DueNote
 from integration_dispatcher.store.plans import DuePlan, Hand, NewPlan, PlannedRow, Queued
 
 NO_RANK = -1
+BEFORE_ALL = UUID(int=0)
 INTERNAL_ERROR = "It could not be delivered because of an error on our side."
 
 log = get_logger(__name__)
@@ -199,10 +200,23 @@ class DeliveryProcessor:
         """End what is overdue, and start the next integration where one has failed or takes too long."""
         if await deliveries.expire(self._database):
             self._queues.events.wake()
-        for due in await plans.due_plans(self._database):
-            await self._move_on(due)
-        for note in await notes.due(self._database):
-            await self._tell(note)
+        await self._each(plans.due_plans, self._move_on)
+        await self._each(notes.due, self._tell)
+
+    async def _each[Due: DuePlan | DueNote](
+        self, page_after: Callable[[Database, UUID], Awaitable[list[Due]]], step: Callable[[Due], Awaitable[None]]
+    ) -> None:
+        """One row that this code cannot read, or that it fails on, keeps no other from its turn."""
+        last = BEFORE_ALL
+        while page := await page_after(self._database, last):
+            for due in page:
+                try:
+                    await step(due)
+                except Unavailable:
+                    raise
+                except Exception:
+                    log.exception("sweep_row_failed", request_id=str(due.request_id))
+            last = page[-1].request_id
 
     async def fall_back(self, request_id: UUID) -> None:
         """Start the next integration of a request now, if that is due."""
@@ -212,12 +226,13 @@ class DeliveryProcessor:
 
     async def _move_on(self, due: DuePlan) -> None:
         """Skip what can no longer be used: settings may have changed since the plan was made."""
+        answer = due.answer()
         stored = await configs.for_user(self._database, due.user_id)
         usable = {each.integration for each in self._layers.all_effective(stored) if not each.refusal}
         for position in range(due.position + 1, len(due.chain)):
             integration = IntegrationType(due.chain[position])
             if integration in usable:
-                rows = self._rows(due.message, integration, stored.get(integration, NOTHING), Place(position))
+                rows = self._rows(answer, integration, stored.get(integration, NOTHING), Place(position))
                 after_s = self._fallback_after_s if position + 1 < len(due.chain) else None
                 hand = self._hand()
                 self._start(await plans.move_on(self._database, due, position, rows, hand, after_s), hand)
@@ -226,12 +241,11 @@ class DeliveryProcessor:
 
     async def _tell(self, due: DueNote) -> None:
         """Tell the person on the first usable integration that has not failed; without one only the event tells it."""
+        answer = due.answer()
         stored = await configs.for_user(self._database, due.user_id)
         failed = {integration for integration, _ in due.failures}
-        note = note_of(due.message, due.note, due.failures)
-        chosen = choose(
-            DeliveryWish(mode="preferred"), due.message.integration_type, self._layers.all_effective(stored)
-        )
+        note = note_of(answer, due.note, due.failures)
+        chosen = choose(DeliveryWish(mode="preferred"), answer.integration_type, self._layers.all_effective(stored))
         usable = [each for each in chosen.chain if each.value not in failed]
         rows = [
             row for each in usable[:1] for row in self._rows(note, each, stored.get(each, NOTHING), Place(kind="note"))

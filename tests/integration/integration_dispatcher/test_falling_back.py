@@ -207,3 +207,25 @@ async def test_request_manager_being_away_delays_the_report_and_loses_nothing(di
     await dispatcher.plan(ended(user, wish("test")))
     await dispatcher.idle()
     assert [report.status.value for report in dispatcher.sink.reports] == ["delivered"]
+
+
+async def test_plans_that_this_code_cannot_read_keep_no_other_from_falling_back_or_being_told(
+    database_url: str, receiver: WebhookReceiver
+) -> None:
+    """As after a step back to an older release; there are more of them than are looked at in one go."""
+    async with refused_once(database_url, receiver) as (dispatcher, falls_back):
+        await dispatcher.sql("""
+            insert into delivery_plans (request_id, user_id, session_id, message, policy, chain, fallback_at, note)
+            select ('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid, gen_random_uuid(), gen_random_uuid(),
+                   '{"new": 1}', 'first_success', array['webhook', 'test'], now(), 'failed'
+            from generate_series(1, 51) n
+        """)
+        is_told = new_id()
+        await dispatcher.plan(ended(is_told, wish("webhook")))
+        await make_due(dispatcher)
+        await until_statuses(dispatcher, falls_back, webhook="cancelled", test="delivered")
+
+        async def has_been_told() -> bool:
+            return len(await dispatcher.inbox(is_told)) == 1
+
+        await eventually(has_been_told)

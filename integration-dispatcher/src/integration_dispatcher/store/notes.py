@@ -13,7 +13,7 @@ DUE = """
 select p.request_id, p.user_id, p.message, p.note,
        coalesce((select jsonb_agg(distinct jsonb_build_array(d.integration, d.reason)) from delivery_logs d
                  where d.request_id = p.request_id and d.kind <> 'note' and d.status in ('failed', 'expired')), '[]') as failures
-from delivery_plans p where p.note is not null and p.message <> '' order by p.request_id limit 50
+from delivery_plans p where p.note is not null and p.message <> '' and p.request_id > $1 order by p.request_id limit 50
 """
 # Whoever comes second finds no note any more; a note that was sent already is not sent again.
 TELL = f"""
@@ -26,17 +26,22 @@ with plan as (
 
 @dataclass(frozen=True)
 class DueNote:
-    """`note`: failed or disabled. `failures`: integration and reason of what could not be delivered."""
+    """`note`: failed or disabled. `failures`: integration and reason of what could not be delivered. `message` as in DuePlan."""
 
     request_id: UUID
     user_id: UUID
-    message: AgentResponse
+    message: str
     note: str
     failures: list[tuple[str, str]]
 
+    def answer(self) -> AgentResponse:
+        """Raises ValidationError."""
+        return AgentResponse.model_validate_json(self.message)
 
-async def due(db: Database) -> list[DueNote]:
-    return [_due(row) for row in await db.fetch(DUE)]
+
+async def due(db: Database, after: UUID) -> list[DueNote]:
+    """A page of them: those of the requests that follow `after`."""
+    return [_due(row) for row in await db.fetch(DUE, after)]
 
 
 async def tell(db: Database, request_id: UUID, rows: list[PlannedRow], hand: Hand) -> Queued:
@@ -46,6 +51,5 @@ async def tell(db: Database, request_id: UUID, rows: list[PlannedRow], hand: Han
 
 
 def _due(row: asyncpg.Record) -> DueNote:
-    message = AgentResponse.model_validate_json(row["message"])
     failures = [(integration, reason) for integration, reason in row["failures"]]
-    return DueNote(row["request_id"], row["user_id"], message, row["note"], failures)
+    return DueNote(row["request_id"], row["user_id"], row["message"], row["note"], failures)

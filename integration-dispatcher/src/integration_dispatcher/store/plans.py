@@ -64,7 +64,9 @@ where request_id = $1 and position = $2::smallint
 """
 
 PLAN_COLUMNS = "request_id, user_id, message, chain, position"
-DUE_PLANS = f"select {PLAN_COLUMNS} from delivery_plans where fallback_at <= now() order by fallback_at limit 50"
+DUE_PLANS = f"""
+select {PLAN_COLUMNS} from delivery_plans where fallback_at <= now() and request_id > $1 order by request_id limit 50
+"""
 DUE_PLAN = f"select {PLAN_COLUMNS} from delivery_plans where request_id = $1 and fallback_at <= now()"
 
 
@@ -90,13 +92,17 @@ class PlannedRow:
 
 @dataclass(frozen=True)
 class DuePlan:
-    """A plan whose next integration is to be started."""
+    """A plan whose next integration is to be started. `message`: the answer as JSON, which other code may have written."""
 
     request_id: UUID
     user_id: UUID
-    message: AgentResponse
+    message: str
     chain: list[str]
     position: int
+
+    def answer(self) -> AgentResponse:
+        """Raises ValidationError."""
+        return AgentResponse.model_validate_json(self.message)
 
 
 @dataclass(frozen=True)
@@ -166,18 +172,14 @@ async def exists(db: Database, request_id: UUID) -> bool:
     return bool(await db.fetchval("select exists(select from delivery_plans where request_id = $1)", request_id))
 
 
-async def due_plans(db: Database) -> list[DuePlan]:
-    return [_due(row) for row in await db.fetch(DUE_PLANS)]
+async def due_plans(db: Database, after: UUID) -> list[DuePlan]:
+    """A page of them: those of the requests that follow `after`."""
+    return [DuePlan(**dict(row)) for row in await db.fetch(DUE_PLANS, after)]
 
 
 async def due_plan(db: Database, request_id: UUID) -> DuePlan | None:
     row = await db.fetchrow(DUE_PLAN, request_id)
-    return _due(row) if row else None
-
-
-def _due(row: asyncpg.Record) -> DuePlan:
-    message = AgentResponse.model_validate_json(row["message"])
-    return DuePlan(row["request_id"], row["user_id"], message, row["chain"], row["position"])
+    return DuePlan(**dict(row)) if row else None
 
 
 def queued_of(rows: list[asyncpg.Record]) -> Queued:
