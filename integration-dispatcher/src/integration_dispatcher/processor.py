@@ -26,7 +26,7 @@ from integration_dispatcher.layers import NOTHING, Layers
 from integration_dispatcher.progress import Progress
 from integration_dispatcher.sending import Sender
 from integration_dispatcher.store import configs, deliveries, history, notes, plans
-from integration_dispatcher.store.deliveries import Workers
+from integration_dispatcher.store.deliveries import Abandoned, Workers
 from integration_dispatcher.store.names import DELIVERIES
 from integration_dispatcher.store.notes import DueNote
 from integration_dispatcher.store.plans import DuePlan, Hand, NewPlan, PlannedRow, Queued
@@ -179,6 +179,9 @@ class DeliveryProcessor:
             ended = await deliveries.ended_in_vain(self._database, taken, nothing, end, gone, workers)
             await self._follow(taken.request_id, ended.event, falls_back=ended.is_ended)
 
+    async def _give_up_abandoned(self, abandoned: Abandoned) -> None:
+        await self.give_up(abandoned.item, abandoned.reason)
+
     async def _follow(self, request_id: UUID, event: WorkItem | None, *, falls_back: bool) -> None:
         """After an end: tell it, and start the next integration."""
         if event is not None:
@@ -200,10 +203,11 @@ class DeliveryProcessor:
         """End what is overdue, and start the next integration where one has failed or takes too long."""
         if await deliveries.expire(self._database):
             self._queues.events.wake()
+        await self._each(deliveries.abandoned, self._give_up_abandoned)
         await self._each(plans.due_plans, self._move_on)
         await self._each(notes.due, self._tell)
 
-    async def _each[Due: DuePlan | DueNote](
+    async def _each[Due: (Abandoned, DuePlan, DueNote)](
         self, page_after: Callable[[Database, UUID], Awaitable[list[Due]]], step: Callable[[Due], Awaitable[None]]
     ) -> None:
         """One row that this code cannot read, or that it fails on, keeps no other from its turn."""

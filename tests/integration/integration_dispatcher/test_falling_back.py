@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from integration_dispatcher.processor import INTERNAL_ERROR
 from shared_models.enums import Role
 from shared_models.ids import new_id
 from shared_models.schemas import DeliveryWish
@@ -154,6 +155,20 @@ async def test_a_row_that_comes_due_after_its_expiry_is_not_sent(database_url: s
         await make_due(dispatcher, retries=True)
         await until_statuses(dispatcher, user, webhook="expired")
     assert len(receiver.tries) == 1
+
+
+async def test_a_delivery_whose_work_died_with_its_process_ends_and_is_told_once(
+    database_url: str, receiver: WebhookReceiver
+) -> None:
+    async with refused_once(database_url, receiver, wish("webhook")) as (dispatcher, user):
+        await dispatcher.released()
+        await dispatcher.sql("update work_items set dead_at = now(), last_error = 'its worker died 5 times'")
+        await until_statuses(dispatcher, user, webhook="failed")
+        await dispatcher.idle()
+        [note] = await dispatcher.inbox(user)
+        [report] = dispatcher.sink.reports
+    assert f"- webhook: {INTERNAL_ERROR}" in note
+    assert report.status == "failed"
 
 
 async def test_an_operator_or_the_owner_replays_with_the_same_id(

@@ -10,6 +10,7 @@ from shared_models.work_item import WorkItem
 
 from integration_dispatcher.store.configs import Stored, stored_of
 from integration_dispatcher.store.delivery_statements import (
+    DEAD_WITH_OPEN,
     DELIVERED,
     ENDED_IN_VAIN,
     EXPIRE,
@@ -20,7 +21,7 @@ from integration_dispatcher.store.delivery_statements import (
     TRY_AGAIN,
     UNTRIED,
 )
-from integration_dispatcher.store.names import EVENTS
+from integration_dispatcher.store.names import DELIVERIES, EVENTS
 from integration_dispatcher.store.states import Refusal
 
 TAKEN_COLUMNS = (
@@ -95,6 +96,15 @@ class Workers:
 
 
 @dataclass(frozen=True)
+class Abandoned:
+    """An open delivery whose queue row is dead: nobody works on it any more."""
+
+    request_id: UUID
+    item: WorkItem
+    reason: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """`is_ended` for a delivered part: it was the last one; for one in vain: the next integration is due.
 
@@ -161,6 +171,14 @@ async def first_open(db: Database, delivery_id: UUID) -> Taken | None:
     """The first open part without a new attempt, only to end it."""
     row = await db.fetchrow(FIRST_OPEN, delivery_id)
     return Taken(**dict(row), verdict="", number=0, left_s=0, early_s=0, stored=Stored()) if row else None
+
+
+async def abandoned(db: Database, after: UUID) -> list[Abandoned]:
+    """A page of them: those of the requests that follow `after`."""
+    return [
+        Abandoned(row["request_id"], WorkItem(row["id"], DELIVERIES, None, row["ref"], row["payload"]), row["reason"])
+        for row in await db.fetch(DEAD_WITH_OPEN, after)
+    ]
 
 
 async def expire(db: Database) -> int:

@@ -212,6 +212,14 @@ with due as (
 select count(*) from item
 """
 
+# A row may die with its process, which then ends nothing.
+DEAD_WITH_OPEN = f"""
+select distinct on (d.request_id, d.id) d.request_id, w.id, w.ref, w.payload, coalesce(w.last_error, '') as reason
+from work_items w join delivery_logs d on d.id = (w.payload ->> 'delivery_id')::uuid
+where w.queue = '{DELIVERIES}' and w.dead_at is not null and d.status in {OPEN} and d.request_id > $1
+order by d.request_id, d.id limit 50
+"""
+
 # Nothing was sent, so there was no try.
 UNTRIED = f"""
 with gone as (delete from delivery_attempts where delivery_id = $1 and part = $2 and number = $3)
