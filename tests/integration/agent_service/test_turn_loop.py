@@ -2,7 +2,9 @@
 
 import asyncio
 
+from agent_service.domain.answers import CUT_OFF_NOTE
 from agent_service.domain.ports import ModelCall, ModelReply, Passage, ToolResult
+from agent_service.domain.turn import MAX_TEXT_CHARS
 from agent_service.errors import (
     KnowledgeUnavailable,
     ModelAuthFailed,
@@ -278,6 +280,11 @@ async def test_a_long_output_is_cut_with_a_note(world: AgentWorld) -> None:
 async def test_an_answer_that_is_cut_off_says_so(world: AgentWorld) -> None:
     world.model.will(says("A very long", is_cut_off=True))
     assert "ends here" in content(await world.ask("Hello"))
+
+
+async def test_an_answer_that_no_event_could_carry_is_cut_off_and_says_so(world: AgentWorld) -> None:
+    world.model.will(says("x" * 2_000_000))
+    assert content(await world.ask("Hello")) == "x" * MAX_TEXT_CHARS + CUT_OFF_NOTE
 
 
 async def test_text_that_no_database_takes_does_no_harm(world: AgentWorld) -> None:

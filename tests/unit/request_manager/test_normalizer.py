@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from request_manager.domain.callers import Caller
-from request_manager.domain.normalizer import ENTRIES, Arrival, IncomingRequest, normalize
+from request_manager.domain.normalizer import ENTRIES, MAX_EXTRA_BYTES, Arrival, IncomingRequest, normalize
 from shared_models.api import (
     CliRequest,
     EmailRequest,
@@ -86,6 +86,14 @@ def test_one_target_may_be_given_as_a_word() -> None:
 def test_wishes_that_contradict_each_other_are_refused(body: RequestBody) -> None:
     with pytest.raises(InvalidRequest):
         incoming(body)
+
+
+def test_metadata_and_context_together_have_room_in_an_event_or_are_refused() -> None:
+    half = "x" * (MAX_EXTRA_BYTES // 2 - 50)
+    request = incoming(CliRequest(content="x", metadata={"m": half}, command_context={"c": half}))
+    assert (request.metadata["m"], request.context["command_context"]) == (half, {"c": half})
+    with pytest.raises(InvalidRequest, match="256 KiB"):
+        incoming(CliRequest(content="x", metadata={"m": half}, command_context={"c": half + "x" * 100}))
 
 
 def test_a_conversation_has_one_key() -> None:

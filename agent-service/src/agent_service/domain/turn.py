@@ -12,6 +12,9 @@ from agent_service.domain.ports import Item, ModelReply, Passage, ToolCall
 
 MODEL = "model"
 TOOL = "tool"
+MAX_TEXT_CHARS = 100_000
+"""Of one reply: whatever it holds, it goes into an event of 1 MiB with all that stands beside it."""
+MAX_NAME_CHARS = 200
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,13 @@ def message(role: str, text: str) -> Item:
 
 def model_result(n: int, reply: ModelReply) -> Step:
     """The step of a model's reply. The call ids of the model are dropped: it mints them anew, ours come from the step."""
-    calls = [[clean(call.name), arguments_text(call)] for call in reply.tool_calls]
+    calls = [[clean(call.name)[:MAX_NAME_CHARS], arguments_text(call)] for call in reply.tool_calls]
     data = {
-        "text": clean(reply.text),
+        "text": clean(reply.text)[:MAX_TEXT_CHARS],
         "calls": calls,
         "in": reply.input_tokens,
         "out": reply.output_tokens,
-        "cut": reply.is_cut_off,
+        "cut": reply.is_cut_off or len(reply.text) > MAX_TEXT_CHARS,
     }
     return Step(n, MODEL, is_result=True, data=data)
 

@@ -24,6 +24,9 @@ from shared_models.schemas import ConfirmDecision, DeliveryWish, Metadata
 from request_manager.domain.callers import Caller
 
 MAX_KEY_LENGTH = 300
+MAX_EXTRA_BYTES = 262_144
+"""Of metadata and context together. An event, and an answer on its way to be delivered, has room for them beside the words."""
+
 DROPPED_FIELDS = frozenset({"session_token", "user_id"})
 
 
@@ -81,9 +84,11 @@ ENTRIES: dict[type[RequestBody], IntegrationType] = {
 
 
 def normalize(body: RequestBody, arrival: Arrival) -> IncomingRequest:
-    """Raises InvalidRequest for targets that contradict each other."""
+    """Raises InvalidRequest for targets that contradict each other, and for more metadata than an event has room for."""
     integration = ENTRIES[type(body)]
     context = _context(body)
+    if len(orjson.dumps([body.metadata, context])) > MAX_EXTRA_BYTES:
+        raise InvalidRequest("metadata and the fields of the entry's own may have 256 KiB together.")
     return IncomingRequest(
         request_id=arrival.request_id,
         user_id=arrival.user_id,
