@@ -5,6 +5,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 from shared_models.worker import MAX_LOST
 
-from tests.chaos.bouncer import NoBouncer
+from tests.chaos.audit import Findings
+from tests.chaos.bouncer import NoBouncer, find_or_install
 from tests.chaos.calm import Measures, calm_run
 from tests.chaos.engine import EngineResult, EngineSize, run_engine
 from tests.chaos.stack import DATABASE, EVENTING, MODES, Stack, running_stack
@@ -39,13 +41,15 @@ def main() -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     chosen = parser.parse_args()
-    results: list[Result] = []
     try:
-        for mode in chosen.modes:
-            results += _runs(mode, chosen.seeds, chosen.only)
+        if "pooled" in chosen.only:
+            find_or_install()
     except NoBouncer as problem:
         print(problem, file=sys.stderr)
         return 2
+    results: list[Result] = []
+    for mode in chosen.modes:
+        results += _runs(mode, chosen.seeds, chosen.only)
     engine = _engine(chosen.seeds[0]) if "engine" in chosen.only else None
     print_table(results, engine, Console())
     missed = never_struck(results)
@@ -70,12 +74,17 @@ def size_of(seed: int) -> Size:
 
 
 def run(kind: str, mode: str, seed: int, play: Callable[[Stack], Result]) -> Result:
-    """One run on a stack of its own. A failing one leaves its folder and says how to repeat it."""
+    """One run on a stack of its own. A failing one leaves its folder and says how to repeat it; one that breaks has failed,
+    and the others go on."""
     name = f"{kind}-{mode}-{seed}"
     folder, began_s = folder_of(name), time.monotonic()
     print(f"{name} …", file=sys.stderr, flush=True)
-    with running_stack(folder, mode, seed=seed, is_pooled=kind == "pooled") as stack:
-        result = play(stack)
+    try:
+        with running_stack(folder, mode, seed=seed, is_pooled=kind == "pooled") as stack:
+            result = play(stack)
+    except Exception as broken:  # noqa: BLE001 - whatever it is, the table of all runs still comes
+        traceback.print_exception(broken)
+        result = Result(name, Findings(by_check={"scenarios": [f"the run broke off: {broken!r}"]}), kills=0)
     result.notes["the run itself, s"] = time.monotonic() - began_s
     if result.findings.is_clean:
         shutil.rmtree(folder)
@@ -97,6 +106,9 @@ def _engine(seed: int) -> EngineResult:
     try:
         cluster.start()
         result = run_engine(cluster, folder, EngineSize(), seed)
+    except Exception as broken:  # noqa: BLE001 - as above
+        traceback.print_exception(broken)
+        result = EngineResult(0, 0, stuck=[f"the run broke off: {broken!r}"])
     finally:
         cluster.stop()
         shutil.rmtree(home)

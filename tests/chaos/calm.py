@@ -1,12 +1,13 @@
 """What a storm would blur: one fault at a time on one stack, with times, and one audit over all of it at the end."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
+from local_stack.programs import Child
 from shared_models.faults import STRUCK, Kind
 from shared_models.worker import MAX_LOST
 
@@ -107,15 +108,15 @@ class Load:
     """A running client."""
 
     stack: Stack
-    until: object
-    process: subprocess.Popen[bytes]
+    until: Path
+    client: Child
 
     def end(self) -> None:
-        (self.stack.folder / str(self.until)).touch()
+        self.until.touch()
         self.wait()
 
     def wait(self) -> None:
-        finish(self.stack, self.process)
+        finish(self.stack, self.client)
 
 
 def back_to_work(calm: Calm) -> None:

@@ -1,4 +1,4 @@
-"""The load client of a fault run, a process of its own: `python -m tests.chaos.client`, its job as JSON on stdin.
+"""The load client of a fault run, a process of its own: `python -m tests.chaos.client JOB`, a file of JSON.
 
 Many people talk in many sessions, some requests at once, some cancelled, some sessions closed in mid-run. Whatever was
 answered 2xx is in `ledger.jsonl` on the disk before the client goes on; what failed is sent again with the same key."""
@@ -226,4 +226,4 @@ async def perform(job: ClientJob) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(perform(ClientJob(**json.load(sys.stdin))))
+    uvloop.run(perform(ClientJob(**json.loads(Path(sys.argv[1]).read_text()))))

@@ -1,14 +1,14 @@
 """One run: people ask, everything dies again and again, then it comes to rest and the audit looks."""
 
 import json
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import httpx
-from local_stack.settings import REPOSITORY
+from local_stack.programs import Child, Program
+from local_stack.settings import REPOSITORY, inherited_environment
 from shared_models.faults import POINTS
 
 from tests.chaos.audit import Findings, audit
@@ -22,7 +22,7 @@ from tests.load.cluster import sql
 
 WORK = REPOSITORY / ".local" / "chaos"
 DRAINED_WITHIN_S = 600.0  # a broker's exponential back-off waits as long as the outage was
-CLIENT_ENDS_WITHIN_S = 240.0
+STALLED_AFTER_S = 300.0
 SILENT = "dispatcher.inbound."  # nobody writes from Slack or by mail here
 OPEN = """
 select (select count(*) from request_logs where ended_at is null)
@@ -77,14 +77,14 @@ def is_of_broker(point: str) -> bool:
     return point.startswith("local_broker.")
 
 
-def start_client(stack: Stack, job: ClientJob) -> subprocess.Popen[bytes]:
-    log = (stack.folder / "logs" / "client.txt").open("ab")
-    command = [sys.executable, "-m", "tests.chaos.client"]
-    client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=REPOSITORY)
-    log.close()
-    assert client.stdin is not None
-    client.stdin.write(json.dumps(asdict(job)).encode())
-    client.stdin.close()
+def start_client(stack: Stack, job: ClientJob) -> Child:
+    """It ends with the stack, if not before."""
+    file = Path(f"{job.until}.job")
+    file.write_text(json.dumps(asdict(job)))
+    command = [sys.executable, "-m", "tests.chaos.client", str(file)]
+    log = stack.folder / "logs" / "client.txt"
+    client = Child(Program("client", command, inherited_environment(), 0), log, is_again=True)
+    stack.around.append(client)
     return client
 
 
@@ -112,13 +112,9 @@ def storm(stack: Stack, seed: int, size: Size) -> Result:
         is_late = time.monotonic() > give_up_at
         return is_late or (monkey.kills >= size.kills and accepted_count(stack) >= size.accepted)
 
-    try:
-        monkey.run(is_enough)
-        until.touch()
-        finish(stack, client)
-    finally:
-        client.kill()
-        client.wait()
+    monkey.run(is_enough)
+    until.touch()
+    finish(stack, client)
     drained_s = drain(stack)
     findings = audit(gather(stack, [*talkers, *owners]))
     return Result(stack.folder.name, findings, monkey.kills, monkey.never_struck(), {"drained after, s": drained_s})
@@ -129,15 +125,18 @@ def accepted_count(stack: Stack) -> int:
     return ledger.read_bytes().count(b'"accepted"') if ledger.exists() else 0
 
 
-def finish(stack: Stack, client: subprocess.Popen[bytes]) -> None:
-    """The client ends what it has begun. Raises TimeoutError."""
-    give_up_at = time.monotonic() + CLIENT_ENDS_WITHIN_S
-    while client.poll() is None:
+def finish(stack: Stack, client: Child) -> None:
+    """The client ends what it has begun. Raises TimeoutError when it gets nothing accepted any more, nor ends."""
+    seen, give_up_at = -1, 0.0
+    while client.process.poll() is None:
         stack.tick()
-        if time.monotonic() > give_up_at:
+        count = accepted_count(stack)
+        if count > seen:
+            seen, give_up_at = count, time.monotonic() + STALLED_AFTER_S
+        elif time.monotonic() > give_up_at:
             raise TimeoutError("the load client does not come to its end")
-        time.sleep(0.1)
-    if client.returncode != 0:
+        time.sleep(0.2)
+    if client.process.returncode != 0:
         raise RuntimeError(f"the load client failed: see {stack.folder}/logs/client.txt")
 
 
