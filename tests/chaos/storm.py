@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from tests.chaos.evidence import gather
 from tests.chaos.lines import Lines
 from tests.chaos.monkey import Monkey
 from tests.chaos.people import ChaosPerson, make_people, write_laptops
-from tests.chaos.stack import BROKER, Stack, sink_url
+from tests.chaos.stack import BROKER, EVENTING, Stack, sink_url
 from tests.load.cluster import sql
 
 WORK = REPOSITORY / ".local" / "chaos"
 DRAINED_WITHIN_S = 600.0  # a broker's exponential back-off waits as long as the outage was
 STALLED_AFTER_S = 300.0
-SILENT = "dispatcher.inbound."  # nobody writes from Slack or by mail here
+# Nobody writes from Slack or by mail here: tests/process/test_slack_process.py kills at these.
+SILENT = "dispatcher.inbound."
 OPEN = """
 select (select count(*) from request_logs where ended_at is null)
      + (select count(*) from work_items where dead_at is null)
@@ -33,13 +35,15 @@ select (select count(*) from request_logs where ended_at is null)
 
 @dataclass(frozen=True)
 class Size:
-    """When a run is enough: `kills` deaths and `accepted` requests; `most_s` ends it in any case."""
+    """When a run is enough: `kills` deaths and `accepted` requests; `most_s` ends it in any case. Those who want a laptop come
+    within the first `laptops_within_s`."""
 
     kills: int
     accepted: int
     most_s: float
     talkers: int = 24
     owners: int = 12
+    laptops_within_s: float = 100.0
     knobs: dict[str, float] = field(default_factory=dict)
 
 
@@ -73,6 +77,11 @@ def people_of(stack: Stack, *, talkers: int, owners: int) -> tuple[list[ChaosPer
     return people[:talkers], people[talkers:]
 
 
+def points_of(mode: str) -> list[str]:
+    """Where somebody can die in a storm of this mode."""
+    return [each for each in POINTS if not each.startswith(SILENT) and (mode == EVENTING or not is_of_broker(each))]
+
+
 def is_of_broker(point: str) -> bool:
     return point.startswith("local_broker.")
 
@@ -88,8 +97,8 @@ def start_client(stack: Stack, job: ClientJob) -> Child:
     return client
 
 
-def storm(stack: Stack, seed: int, size: Size) -> Result:
-    """Load and deaths together until both are enough; then rest, then the audit."""
+def storm(stack: Stack, seed: int, size: Size, first: Sequence[str] = ()) -> Result:
+    """Load and deaths together until both are enough, and somebody has died at each point of `first`; then rest, then the audit."""
     talkers, owners = people_of(stack, talkers=size.talkers, owners=size.owners)
     until = stack.folder / "until"
     job = ClientJob(
@@ -100,17 +109,17 @@ def storm(stack: Stack, seed: int, size: Size) -> Result:
         talkers=[each.as_json() for each in talkers],
         owners=[each.as_json() for each in owners],
         pause_s=0.5,
-        laptops_within_s=size.most_s / 3,
+        laptops_within_s=size.laptops_within_s,
     )
     client = start_client(stack, job)
     has_broker = BROKER in stack.slots
-    points = [point for point in POINTS if not point.startswith(SILENT) and (has_broker or not is_of_broker(point))]
-    monkey = Monkey(stack, seed, points, knobs=size.knobs if has_broker else {})
+    monkey = Monkey(stack, seed, points_of(stack.mode), first=list(first), knobs=size.knobs if has_broker else {})
     give_up_at = time.monotonic() + size.most_s
 
     def is_enough() -> bool:
         is_late = time.monotonic() > give_up_at
-        return is_late or (monkey.kills >= size.kills and accepted_count(stack) >= size.accepted)
+        is_struck = not set(first) & set(monkey.never_struck())
+        return is_late or (is_struck and monkey.kills >= size.kills and accepted_count(stack) >= size.accepted)
 
     monkey.run(is_enough)
     until.touch()

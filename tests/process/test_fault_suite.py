@@ -14,7 +14,7 @@ from tests.chaos.stack import DATABASE, MODES, running_stack
 from tests.chaos.storm import Size, folder_of, storm
 
 SEED = 7
-SHORT = Size(kills=10, accepted=250, most_s=75, talkers=12, owners=4)
+SHORT = Size(kills=10, accepted=250, most_s=75, talkers=12, owners=4, laptops_within_s=25)
 SHORT_ENGINE = EngineSize(rows=4000, most_s=180)
 
 

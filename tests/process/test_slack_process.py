@@ -40,6 +40,7 @@ async def neighbours() -> AsyncIterator[tuple[FakeManager, str]]:
 @pytest.mark.parametrize(
     ("point", "is_acknowledged"),
     [
+        ("dispatcher.inbound.before_commit", False),
         ("dispatcher.inbound.recorded", False),
         ("dispatcher.inbound.before_forward", True),
         ("dispatcher.inbound.forwarded", True),
