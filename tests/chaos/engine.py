@@ -46,16 +46,16 @@ class EngineResult:
     lost: list[str] = field(default_factory=list)
     out_of_order: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
-    repeats: int = 0
     took_s: float = 0.0
 
     @property
     def is_clean(self) -> bool:
-        return not (self.lost or self.out_of_order or self.stuck)
+        return self.kills > 0 and not (self.lost or self.out_of_order or self.stuck)
 
     def words(self) -> str:
         found = {"lost": self.lost, "out of order": self.out_of_order, "stuck": self.stuck}
-        return "; ".join(f"{name}: {len(each)} {each[:5]}" for name, each in found.items() if each)
+        words = [f"{name}: {len(each)} {each[:5]}" for name, each in found.items() if each]
+        return "; ".join(words if self.kills else [*words, "nothing was killed"])
 
 
 @dataclass
@@ -167,7 +167,6 @@ def judge(folder: Path, effects: Iterable[tuple[str, int]], size: EngineSize) ->
     result = EngineResult(size.rows, 0)
     for key, number in effects:
         if (key, number) in handled:
-            result.repeats += 1
             continue
         handled.add((key, number))
         if seen[key] and seen[key][-1] > number:
@@ -177,4 +176,6 @@ def judge(folder: Path, effects: Iterable[tuple[str, int]], size: EngineSize) ->
         for line in read_lines(ledger):
             if (line["key"], line["number"]) not in handled:
                 result.lost.append(f"{line['key']}: {line['number']}")
+    if len(handled) != size.rows:
+        result.lost.append(f"{len(handled)} rows were written and handled, not {size.rows}")
     return result
