@@ -14,7 +14,7 @@ from shared_models.faults import AMBIGUOUS, STRUCK, Kind
 
 from tests.chaos.lines import Json, Lines, read_lines
 from tests.chaos.people import ChaosPerson
-from tests.chaos.stack import SERVICES, Stack
+from tests.chaos.stack import LOST, SERVICES, Stack
 from tests.chaos.talk import CANARY
 from tests.load.cluster import sql
 
@@ -104,8 +104,9 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
 
 
 def deaths_of(kills: Iterable[Json], struck: Iterable[Json]) -> list[tuple[str, float]]:
-    """By SIGKILL from outside, and at fault points; one at a reply counts for every service."""
-    outside = [(line["name"], line["at"]) for line in kills if line["signal"] == signal.SIGKILL.name]
+    """By SIGKILL from outside, and at fault points; one at a reply counts for every service. What we kept all of them from for
+    as long as a lease counts for each as well."""
+    outside = [(line["name"], line["at"]) for line in kills if line["signal"] in (signal.SIGKILL.name, LOST)]
     exits = [line for line in struck if line["kind"] == Kind.EXIT and "beside" not in line]
     inside = [(line["point"].partition(".")[0].replace("_", "-"), line["at"]) for line in exits]
     services = [
