@@ -41,3 +41,11 @@ def test_a_stop_is_seen_whoever_looks_first(calm: Calm) -> None:
     stop_and_start(calm, "agent-service.1")
     assert calm.wrong == []
     assert calm.stack.slots["agent-service.1"].starts == 2
+
+
+def test_a_reach_that_is_missed_makes_the_run_fail(calm: Calm) -> None:
+    calm.took("drained", 200.0, at_most_s=200.0)
+    assert calm.wrong == []
+    calm.took("drained", 200.1, at_most_s=200.0)
+    assert calm.notes == {"drained, s": 200.1}
+    assert calm.wrong
