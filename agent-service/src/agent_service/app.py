@@ -205,7 +205,7 @@ def build(
     access = EventAccess(settings, tokens, client, ServiceName.REQUEST_MANAGER)
 
     async def send(item: WorkItem) -> None:
-        event = CloudEvent.model_validate(item.payload)
+        event = CloudEvent.model_validate(item.payload, extra="ignore")
         with span("send", traceparent=event.extensions.get("traceparent", "")):
             await fault("agent_service.event.before_send", item.ref)
             await sink.send(event)

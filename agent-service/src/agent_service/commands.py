@@ -85,7 +85,7 @@ class Commands:
     async def _others(self, run: Run) -> list[tuple[NormalizedRequest, datetime | None]]:
         """The session's other open requests that are no commands beside the lane, oldest first."""
         rows = await intake.open_of_session(self.database, run.request.person.user_id, run.begun.session_id)
-        requests = [(NormalizedRequest.model_validate(row["request"]), row["started_at"]) for row in rows]
+        requests = [(NormalizedRequest.read(row["request"]), row["started_at"]) for row in rows]
         return [pair for pair in requests if pair[0].request_id != run.id and not overtakes(pair[0])]
 
 

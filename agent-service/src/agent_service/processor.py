@@ -68,7 +68,7 @@ class AgentProcessor:
         except NotFound as exc:
             raise MalformedBody("Its session belongs to another person.") from exc
         if taken.is_tombstone and taken.answer is not None:
-            await self.ending.announce(AgentResponse.model_validate_json(taken.answer))
+            await self.ending.announce(AgentResponse.read_json(taken.answer))
 
     async def _take(self, request: NormalizedRequest, body: bytes, reply_by: str) -> Taken:
         new = NewRun(
@@ -109,7 +109,7 @@ class AgentProcessor:
         row = await intake.view(self.database, request_id)
         if row is None:
             raise NotFound
-        answer = AgentResponse.model_validate(row["answer"]) if row["answer"] is not None else None
+        answer = AgentResponse.read(row["answer"]) if row["answer"] is not None else None
         agent = answer.response.agent if answer and answer.response else None
         state = RequestStatus.ACCEPTED if row["state"] == "waiting" else RequestStatus(row["state"])
         return RunView(request_id=request_id, session_id=row["session_id"], status=state, agent=agent, answer=answer)

@@ -93,7 +93,7 @@ class Runner:
         if begun.has_ended:
             return None
         await fault("agent_service.begun", item.ref)
-        request = handed or NormalizedRequest.model_validate(begun.request)
+        request = handed or NormalizedRequest.read(begun.request)
         if begun.attempt is None:
             self.slots.wait(request.person.user_id, str(begun.session_id))
             raise RetryLater("the person has too many runs at work", after_s=SLOT_RETRY_S, counted=False)

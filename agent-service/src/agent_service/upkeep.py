@@ -29,7 +29,7 @@ class Upkeep:
     async def end_dead(self, _item: WorkItem | None = None, _reason: str = "") -> None:
         """A run whose row was given up, or whose workers died again and again, ends as failed: the person is told."""
         for row in await sweep.dead_runs(self.database):
-            request = NormalizedRequest.model_validate(row)
+            request = NormalizedRequest.read(row)
             log.error("run_given_up", request_id=str(request.request_id))
             await self.ending.end(request, RequestStatus.FAILED, BROKEN)
 

@@ -193,7 +193,7 @@ class DeliveryProcessor:
         """Run one row of the events' queue: tell what a delivery has come to."""
         payload = dict(item.payload)
         trace = str(payload.pop("trace", ""))
-        event = self._events.delivery(DeliveryReport.model_validate(payload), trace=trace)
+        event = self._events.delivery(DeliveryReport.read(payload), trace=trace)
         with span("report", traceparent=trace):
             await fault("dispatcher.report.before_send", item.ref)
             await self._sink.send(event)

@@ -79,7 +79,7 @@ class DeadEvents:
         if event.type != EventType.REQUEST_CREATED:
             await self.intake.take(event)
             if event.type == EventType.RESPONSE_READY:
-                await self.strategy.announce(AgentResponse.model_validate(event.data))
+                await self.strategy.announce(AgentResponse.read(event.data))
             return
         request = data_of(event, ServiceName.AGENT_SERVICE)
         assert isinstance(request, NormalizedRequest)

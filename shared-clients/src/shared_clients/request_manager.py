@@ -77,8 +77,8 @@ class RequestManagerClient:
         timeout_s = wait_s + DEFAULT_TIMEOUT_S
         reply = await self._client.call("POST", path, body=body, headers=headers, timeout_s=timeout_s)
         if reply.status_code == 202:
-            return RequestAccepted.model_validate_json(reply.content)
-        return RequestResult.model_validate_json(reply.content)
+            return RequestAccepted.read_json(reply.content)
+        return RequestResult.read_json(reply.content)
 
     async def requests(
         self, *, cursor: str = "", limit: int = 20, status: str = "", session_id: UUID | None = None
@@ -88,23 +88,23 @@ class RequestManagerClient:
             params["session_id"] = str(session_id)
         params |= {name: value for name, value in (("cursor", cursor), ("status", status)) if value}
         reply = await self._client.call("GET", "/api/v1/requests", params=params)
-        return Page[RequestItem].model_validate_json(reply.content)
+        return Page[RequestItem].read_json(reply.content)
 
     async def request(self, request_id: UUID) -> RequestDetail:
         reply = await self._client.call("GET", f"/api/v1/requests/{request_id}")
-        return RequestDetail.model_validate_json(reply.content)
+        return RequestDetail.read_json(reply.content)
 
     async def status(self, request_id: UUID, *, wait_s: int = 0) -> RequestState:
         """The state; with `wait_s` as soon as the request has ended, or when that time is over."""
         path, timeout_s = f"/api/v1/requests/{request_id}/status", wait_s + DEFAULT_TIMEOUT_S
         reply = await self._client.call("GET", path, params={"wait": wait_s}, timeout_s=timeout_s)
-        return RequestState.model_validate_json(reply.content)
+        return RequestState.read_json(reply.content)
 
     async def result(self, request_id: UUID, *, wait_s: int = 0) -> RequestResult | None:
         """The result; None while the request goes on."""
         path, timeout_s = f"/api/v1/requests/{request_id}/result", wait_s + DEFAULT_TIMEOUT_S
         reply = await self._client.call("GET", path, params={"wait": wait_s}, timeout_s=timeout_s)
-        return None if reply.status_code == 202 else RequestResult.model_validate_json(reply.content)
+        return None if reply.status_code == 202 else RequestResult.read_json(reply.content)
 
     async def events(self, request_id: UUID, last_event_id: str = "") -> AsyncIterator[ServerSentEvent]:
         """What happens in a request: status, delta, tool, confirm, reset; the last one is `answer` or `error`.
@@ -118,61 +118,61 @@ class RequestManagerClient:
     async def cancel(self, request_id: UUID) -> RequestState:
         """Ask for an end. The state tells what it came to, or that the cancel is under way."""
         reply = await self._client.call("POST", f"/api/v1/requests/{request_id}/cancel")
-        return RequestState.model_validate_json(reply.content)
+        return RequestState.read_json(reply.content)
 
     async def feedback(self, request_id: UUID, body: FeedbackBody) -> FeedbackView:
         path = f"/api/v1/requests/{request_id}/feedback"
         reply = await self._client.call("POST", path, body=body.model_dump_json().encode())
-        return FeedbackView.model_validate_json(reply.content)
+        return FeedbackView.read_json(reply.content)
 
     async def sessions(self, *, cursor: str = "", limit: int = 20) -> Page[SessionView]:
         reply = await self._client.call("GET", "/api/v1/sessions", params=_page(cursor, limit))
-        return Page[SessionView].model_validate_json(reply.content)
+        return Page[SessionView].read_json(reply.content)
 
     async def session(self, session_id: UUID) -> SessionView:
         reply = await self._client.call("GET", f"/api/v1/sessions/{session_id}")
-        return SessionView.model_validate_json(reply.content)
+        return SessionView.read_json(reply.content)
 
     async def messages(self, session_id: UUID, *, cursor: str = "", limit: int = 50) -> Page[SessionMessage]:
         path = f"/api/v1/sessions/{session_id}/messages"
         reply = await self._client.call("GET", path, params=_page(cursor, limit))
-        return Page[SessionMessage].model_validate_json(reply.content)
+        return Page[SessionMessage].read_json(reply.content)
 
     async def rename_session(self, session_id: UUID, title: str) -> SessionView:
         body = TitleBody(title=title).model_dump_json().encode()
         reply = await self._client.call("PATCH", f"/api/v1/sessions/{session_id}", body=body)
-        return SessionView.model_validate_json(reply.content)
+        return SessionView.read_json(reply.content)
 
     async def close_session(self, session_id: UUID) -> SessionView:
         reply = await self._client.call("POST", f"/api/v1/sessions/{session_id}/close")
-        return SessionView.model_validate_json(reply.content)
+        return SessionView.read_json(reply.content)
 
     async def agents(self) -> list[AgentView]:
         reply = await self._client.call("GET", "/api/v1/agents")
-        return Page[AgentView].model_validate_json(reply.content).items
+        return Page[AgentView].read_json(reply.content).items
 
     async def knowledge_bases(self) -> list[KnowledgeBaseView]:
         reply = await self._client.call("GET", "/api/v1/knowledge-bases")
-        return Page[KnowledgeBaseView].model_validate_json(reply.content).items
+        return Page[KnowledgeBaseView].read_json(reply.content).items
 
     async def me(self) -> UserView:
         reply = await self._client.call("GET", "/api/v1/users/me")
-        return UserView.model_validate_json(reply.content)
+        return UserView.read_json(reply.content)
 
     async def resolve(self, body: ResolveBody) -> UserView:
         """Services only: the person behind an external id. UpstreamRejected with status 404 when nobody is known."""
         reply = await self._client.call("POST", "/api/v1/users/resolve", body=body.model_dump_json().encode())
-        return UserView.model_validate_json(reply.content)
+        return UserView.read_json(reply.content)
 
     async def api_keys(self, *, cursor: str = "", limit: int = 100) -> Page[ApiKeyView]:
         reply = await self._client.call("GET", "/api/v1/api-keys", params=_page(cursor, limit))
-        return Page[ApiKeyView].model_validate_json(reply.content)
+        return Page[ApiKeyView].read_json(reply.content)
 
     async def create_api_key(self, body: ApiKeyBody) -> NewApiKey:
         """The only time the key itself is shown. Not tried again by itself, so that no unseen key is left behind."""
         content = body.model_dump_json().encode()
         reply = await self._client.call("POST", "/api/v1/api-keys", body=content, tries=1)
-        return NewApiKey.model_validate_json(reply.content)
+        return NewApiKey.read_json(reply.content)
 
     async def revoke_api_key(self, key_id: UUID) -> None:
         await self._client.call("DELETE", f"/api/v1/api-keys/{key_id}")

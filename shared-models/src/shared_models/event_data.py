@@ -42,7 +42,7 @@ def data_of(event: CloudEvent, taker: ServiceName) -> EventData:
     if taker not in kind.takers:
         raise MalformedBody(f"Events of this type are not for {taker.value}.")
     try:
-        data = kind.model.model_validate(event.data)
+        data = kind.model.read(event.data)
     except ValidationError as exc:
         found = exc.errors(include_input=False, include_url=False)
         fields = sorted({".".join(map(str, error["loc"][:MAX_DEPTH_TOLD])) or "data" for error in found})

@@ -1,7 +1,7 @@
 """Messages between the services and to their callers, as Pydantic models. Times are UTC; ids are UUIDv7."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -15,9 +15,21 @@ type Metadata = dict[str, JsonValue]
 
 
 class Message(BaseModel):
-    """Base of what crosses a border: unknown fields are refused, values do not change."""
+    """Base of what crosses a border: unknown fields are refused, values do not change.
+
+    What a service or a row says is read by `read` and `read_json`: another release may have added fields, which are ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """Raises pydantic.ValidationError."""
+        return cls.model_validate(value, extra="ignore")
+
+    @classmethod
+    def read_json(cls, text: str | bytes) -> Self:
+        """Raises pydantic.ValidationError."""
+        return cls.model_validate_json(text, extra="ignore")
 
 
 class Person(Message):

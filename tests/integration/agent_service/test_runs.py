@@ -1,6 +1,7 @@
 """Runs from hand-over to end, in both ways of handing over."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -143,6 +144,22 @@ async def test_a_body_that_is_no_request_is_refused(world: AgentWorld) -> None:
     for body in (b"", b"{}", b"[]", b"\xff", b'{"content": 1}', b'{"a":' * 2000):
         reply = await world.http.post("/api/v1/answers", content=body, headers=headers)
         assert reply.status_code in (400, 422), body
+
+
+async def test_fields_that_a_newer_request_manager_has_added_are_ignored(world: AgentWorld) -> None:
+    headers = world.headers() | {"content-type": "application/json"}
+    request = world.request("Hello")
+    newer = json.loads(request.model_dump_json()) | {"added": 1}
+    newer["person"]["added"] = 1
+    reply = await world.http.post("/api/v1/answers", json=newer, headers=headers)
+    assert (reply.status_code, reply.json()["status"]) == (200, "completed")
+    error = {"code": "cancelled", "message": "Cancelled.", "added": 1}
+    end = {"status": "cancelled", "error": error, "request": newer, "added": 1}
+    reply = await world.http.post(f"/api/v1/runs/{request.request_id}/end", json=end, headers=headers)
+    assert (reply.status_code, reply.json()["status"]) == (200, "completed")
+    del newer["sequence"]
+    reply = await world.http.post("/api/v1/answers", json=newer, headers=headers)
+    assert (reply.status_code, reply.json()["errors"][0]["field"]) == (422, "body.sequence")
 
 
 async def test_only_request_manager_may_call(world: AgentWorld) -> None:

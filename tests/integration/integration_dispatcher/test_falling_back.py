@@ -67,6 +67,13 @@ async def test_the_next_integration_takes_over_at_once_when_one_fails_for_good(
     }
 
 
+async def test_a_plan_of_a_newer_release_is_read_after_a_rollback(database_url: str, receiver: WebhookReceiver) -> None:
+    async with refused_once(database_url, receiver) as (dispatcher, user):
+        await dispatcher.sql("""update delivery_plans set message = jsonb_set(message::jsonb, '{added}', '1')::text""")
+        await make_due(dispatcher)
+        await until_statuses(dispatcher, user, webhook="cancelled", test="delivered")
+
+
 async def test_a_slow_integration_is_overtaken_and_its_unsent_twin_cancelled(
     database_url: str, receiver: WebhookReceiver
 ) -> None:

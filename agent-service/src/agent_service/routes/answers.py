@@ -1,10 +1,10 @@
 """Direct mode: request-manager hands a request over and gets its answer in the same call, or asks again."""
 
 from fastapi import APIRouter, Request, Response
-from shared_models.schemas import AgentResponse, NormalizedRequest
+from shared_models.schemas import AgentResponse
 from shared_models.telemetry import span
 
-from agent_service.routes.dependencies import CALLERS, CallerDep, PartsDep, problems
+from agent_service.routes.dependencies import CALLERS, CallerDep, HandedBody, PartsDep, problems
 
 router = APIRouter(tags=["answers"])
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["answers"])
     responses={202: {"description": "Not ended yet: ask again with the same body"}, **problems(404, 413, 422)},
     openapi_extra=CALLERS,
 )
-async def answer(body: NormalizedRequest, request: Request, parts: PartsDep, _caller: CallerDep) -> Response:
+async def answer(body: HandedBody, request: Request, parts: PartsDep, _caller: CallerDep) -> Response:
     """Answer a request, once: a repeat finds the same run. 200 with how it ended, or 202 after 25 s."""
     with span("answer"):
         ended = await parts.processor.answer(body, await request.body())

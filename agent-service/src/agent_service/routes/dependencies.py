@@ -4,9 +4,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
+from pydantic import WrapValidator
 from shared_models.enums import ServiceName
 from shared_models.errors import InvalidRequest, NotFound
-from shared_models.schemas import Problem
+from shared_models.schemas import EndRun, NormalizedRequest, Problem
 from shared_models.tokens import ServiceCaller
 from shared_models.web import service_caller
 
@@ -28,6 +29,9 @@ async def request_manager(request: Request) -> ServiceCaller:
 PartsDep = Annotated[Parts, Depends(parts_of)]
 CallerDep = Annotated[ServiceCaller, Depends(request_manager)]
 LimitDep = Annotated[int, Query(ge=1, le=100)]
+# From request-manager, which may be of a newer release.
+HandedBody = Annotated[NormalizedRequest, WrapValidator(lambda value, _strict: NormalizedRequest.read(value))]
+EndRunBody = Annotated[EndRun, WrapValidator(lambda value, _strict: EndRun.read(value))]
 CursorDep = Annotated[str, Query(max_length=200)]
 
 

@@ -12,11 +12,11 @@ from fastapi.responses import StreamingResponse
 from shared_clients.stream import HEARTBEAT, ServerSentEvent
 from shared_models.errors import InvalidRequest, NotFound, Unavailable
 from shared_models.logging import get_logger
-from shared_models.schemas import EndRun, RunView
+from shared_models.schemas import RunView
 
 from agent_service.domain.run_events import joined, place_of
 from agent_service.parts import Parts
-from agent_service.routes.dependencies import CALLERS, CallerDep, PartsDep, need_own, problems
+from agent_service.routes.dependencies import CALLERS, CallerDep, EndRunBody, PartsDep, need_own, problems
 from agent_service.store import intake, live
 from agent_service.store.live import Seen
 
@@ -38,7 +38,7 @@ async def read_run(request_id: UUID, parts: PartsDep, caller: CallerDep) -> RunV
 
 
 @router.post("/{request_id}/end", responses=problems(404, 422), openapi_extra=CALLERS)
-async def end_run(request_id: UUID, body: EndRun, parts: PartsDep, caller: CallerDep) -> RunView:
+async def end_run(request_id: UUID, body: EndRunBody, parts: PartsDep, caller: CallerDep) -> RunView:
     """Ask for an end; the first one decides. Leaves a tombstone where no run is (yet)."""
     if body.request.request_id != request_id:
         raise InvalidRequest("request.request_id: not the one of the address")

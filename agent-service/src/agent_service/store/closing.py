@@ -50,7 +50,7 @@ async def close(database: Database, session_id: UUID, end_of: EndOf) -> list[Age
         if session is None:
             raise NotFound
         for row in await tx.fetch(LOCK_OPEN_RUNS, session["user_id"], session_id):
-            request = NormalizedRequest.model_validate(row["request"])
+            request = NormalizedRequest.read(row["request"])
             answer, event = end_of(request)
             error = answer.error.message if answer.error else ""
             await tx.execute(

@@ -27,7 +27,7 @@ def deliveries_router(tokens: ServiceTokens) -> APIRouter:
         """Plan the deliveries of an ended request (an AgentResponse). Safe to repeat; the reply is empty."""
         body = await request.body()
         try:
-            answer = AgentResponse.model_validate_json(body)
+            answer = AgentResponse.read_json(body)
         except ValidationError as exc:
             fields = sorted({".".join(str(part) for part in error["loc"]) for error in exc.errors()})
             raise InvalidRequest(f"no AgentResponse: {', '.join(fields[:5])}") from exc

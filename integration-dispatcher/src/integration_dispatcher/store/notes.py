@@ -36,7 +36,7 @@ class DueNote:
 
     def answer(self) -> AgentResponse:
         """Raises ValidationError."""
-        return AgentResponse.model_validate_json(self.message)
+        return AgentResponse.read_json(self.message)
 
 
 async def due(db: Database, after: UUID) -> list[DueNote]:

@@ -102,7 +102,7 @@ class DuePlan:
 
     def answer(self) -> AgentResponse:
         """Raises ValidationError."""
-        return AgentResponse.model_validate_json(self.message)
+        return AgentResponse.read_json(self.message)
 
 
 @dataclass(frozen=True)

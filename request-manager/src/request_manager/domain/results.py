@@ -99,8 +99,8 @@ class Extra:
         delivery, confirm = value.get("delivery"), value.get("confirm")
         return Extra(
             context=value.get("context", {}),
-            delivery=DeliveryWish.model_validate(delivery) if delivery is not None else None,
-            confirm=ConfirmDecision.model_validate(confirm) if confirm is not None else None,
+            delivery=DeliveryWish.read(delivery) if delivery is not None else None,
+            confirm=ConfirmDecision.read(confirm) if confirm is not None else None,
             trace=value.get("trace", ""),
         )
 
@@ -152,8 +152,8 @@ def detail_of(stored: StoredRequest, *, with_content: bool) -> RequestDetail:
         created_at=result.created_at,
         completed_at=result.ended_at,
         processing_time_ms=result.processing_time_ms,
-        response=ResponseContent.model_validate_json(result.response) if shows and result.response else None,
-        error=ErrorInfo.model_validate_json(result.error) if result.error else None,
+        response=ResponseContent.read_json(result.response) if shows and result.response else None,
+        error=ErrorInfo.read_json(result.error) if result.error else None,
         deliveries=result.delivery_states,
         metadata=orjson.loads(result.metadata) if shows else {},
         user_id=result.user_id,
@@ -207,7 +207,7 @@ def answer_of(stored: StoredRequest) -> AgentResponse:
         normalized(stored),
         result.status,
         result.ended_at,
-        response=ResponseContent.model_validate_json(result.response) if result.response else None,
-        error=ErrorInfo.model_validate_json(result.error) if result.error else None,
+        response=ResponseContent.read_json(result.response) if result.response else None,
+        error=ErrorInfo.read_json(result.error) if result.error else None,
         session_ended=stored.session_ended,
     )
