@@ -85,6 +85,8 @@ def stuck(evidence: Evidence) -> Iterable[str]:
         yield f"work item {', '.join(f'{name} {value}' for name, value in row.items())}"
     for row in evidence.lanes:
         yield f"lane {row['queue']} {row['key']}: pending {row['pending']}, leased by {row['leased_by']}"
+    yield from (f"event {row['id']} ({row['type']}) waits for {row['pending']}" for row in evidence.events)
+    yield from (f"session {row['session_id']} is still being closed" for row in evidence.closing)
     for request_id, run in evidence.runs.items():
         if run["ended_at"] is None:
             yield f"run {request_id} is {run['state']}"

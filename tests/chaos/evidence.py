@@ -14,11 +14,12 @@ from shared_models.faults import AMBIGUOUS, STRUCK, Kind
 
 from tests.chaos.lines import Json, Lines, read_lines
 from tests.chaos.people import ChaosPerson
-from tests.chaos.stack import LOST, SERVICES, Stack
+from tests.chaos.stack import BROKER, LOST, SERVICES, Stack
 from tests.chaos.talk import CANARY
 from tests.load.cluster import sql
 
 OF_POINT = {"dispatcher": "integration-dispatcher"}
+EVENTS = "select attributes ->> 'id' as id, attributes ->> 'type' as type, pending from local_broker.events"
 SEEDED = "seeded-"  # tickets that the stand-in has from the beginning
 
 type Rows = list[dict[str, Any]]
@@ -27,7 +28,8 @@ type Rows = list[dict[str, Any]]
 @dataclass(frozen=True)
 class Evidence:
     """Ids are text. `ambiguous`: per delivery, how many logged deaths left its outcome unknown; `deaths`:
-    service and time of each; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API.
+    service and time of each; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API;
+    `events`: those that the broker has not brought; `closing`: conversations that were never closed.
 
     `may_be_given_up`: the requests that kill whoever touches them; None: in a storm anybody may be so unlucky, but few are."""
 
@@ -45,6 +47,8 @@ class Evidence:
     work: Rows
     dead: Rows
     lanes: Rows
+    events: Rows
+    closing: Rows
     people: dict[str, dict[str, Any]]
     heard: dict[str, set[str]]
     secrets: dict[str, str]
@@ -67,13 +71,11 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
     return Evidence(
         folder=folder,
         accepted=[line for line in read_lines(folder / "ledger.jsonl") if line["kind"] == "accepted"],
-        webhook=list(read_lines(folder / "webhook.jsonl")),
         tickets=[
             ticket
             for ticket in json.loads((folder / "servicenow" / "tickets.json").read_text())["tickets"]
             if not ticket["variables"].get("correlation_id", "").startswith(SEEDED)
         ],
-        inbox=read_inboxes(stack, people),
         ambiguous=Counter(line["ref"] for line in struck),
         deaths=deaths_of(read_lines(folder / "kills.jsonl"), read_lines(stack.faults / STRUCK)),
         requests=_by(
@@ -86,12 +88,17 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
         ),
         runs=_by("request_id", _rows(url, "select request_id, session_id, seq, state, ended_at from agent_runs")),
         deliveries=_rows(url, "select id, request_id, integration, part, status, reason from delivery_logs"),
+        # After the table: what that calls delivered has arrived by now.
+        webhook=list(read_lines(folder / "webhook.jsonl")),
+        inbox=read_inboxes(stack, people),
         confirmations=_rows(url, "select id, state, outcome from confirmations"),
         work=[row for row in work if row["dead_at"] is None],
         dead=[row for row in work if row["dead_at"] is not None],
         lanes=_rows(
             url, "select queue, key, pending, leased_by from lanes where pending <> 0 or leased_by is not null"
         ),
+        events=_rows(url, EVENTS) if BROKER in stack.slots else [],
+        closing=_rows(url, "select session_id from conversations where status = 'closing'"),
         people={
             row["user_id"]: row | canaries[row["user_id"]]
             for row in _rows(url, "select user_id, open_requests from users")
