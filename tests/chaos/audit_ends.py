@@ -1,0 +1,140 @@
+"""What the audit asks of requests: that each has its one right end, and that nothing of it is left over."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+from shared_models.worker import MAX_LOST
+
+from tests.chaos.evidence import Evidence
+from tests.chaos.lines import Json, read_lines
+from tests.chaos.talk import Do
+
+GIVEN_UP = {"internal_error": "agent-service", "handover_failed": "request-manager"}
+ONE_GIVEN_UP_OF = 100
+"""So many accepted requests of a storm for each that may be given up: more, and it took its neighbours with it."""
+ENDED = ("completed", "failed", "cancelled", "expired")
+
+
+def lost(evidence: Evidence) -> Iterable[str]:
+    """Whoever saw a 2xx finds the request, with an end."""
+    for line in evidence.accepted:
+        row = evidence.requests.get(line["request_id"])
+        if row is None:
+            yield f"{line['request_id']} was accepted and is nowhere"
+        elif row["status"] not in ENDED:
+            yield f"{line['request_id']} is {row['status']}"
+
+
+def stuck(evidence: Evidence) -> Iterable[str]:
+    """No row waits for anybody, whether a client knows of it or not."""
+    known = {line["request_id"] for line in evidence.accepted}
+    for request_id, row in evidence.requests.items():
+        if row["status"] not in ENDED and request_id not in known:
+            yield f"request {request_id} is {row['status']}, nobody saw it accepted"
+    for row in evidence.work:
+        yield f"work item {', '.join(f'{name} {value}' for name, value in row.items())}"
+    for row in evidence.lanes:
+        yield f"lane {row['queue']} {row['key']}: pending {row['pending']}, leased by {row['leased_by']}"
+    yield from (f"event {row['id']} ({row['type']}) waits for {row['pending']}" for row in evidence.events)
+    yield from (f"session {row['session_id']} is still being closed" for row in evidence.closing)
+    for request_id, run in evidence.runs.items():
+        if run["ended_at"] is None:
+            yield f"run {request_id} is {run['state']}"
+    for user_id, row in evidence.people.items():
+        if row["open_requests"] != 0:
+            yield f"person {user_id} has {row['open_requests']} open requests"
+
+
+def ends(evidence: Evidence) -> Iterable[str]:
+    """One end, the expected one, the same in both tables, with the right words."""
+    facts, excused = {line["request_id"]: line for line in evidence.accepted}, killers(evidence)
+    for request_id, row in evidence.requests.items():
+        run, line = evidence.runs.get(request_id), facts.get(request_id)
+        if run is not None and run["ended_at"] is not None and run["state"] != row["status"]:
+            yield f"{request_id}: request {row['status']}, run {run['state']}"
+        if line is None or line.get("laptop"):
+            continue
+        if row["status"] not in _expected(line) and request_id not in excused:
+            yield f"{request_id}: {row['status']} ({row['error']}), asked for {line['do']}"
+        elif row["status"] == "completed" and f"nonce-{line['nonce']}" not in row["response"]:
+            yield f"{request_id}: another answer than its own"
+
+
+def _expected(line: Json) -> set[str]:
+    expected = {"failed" if Do(line["do"]).ends_in_failure else "completed"}
+    if line.get("may_cancel"):
+        expected |= {"cancelled"}
+    if line.get("may_close"):
+        expected |= {"failed"}
+    return expected
+
+
+def given_up(evidence: Evidence) -> Iterable[str]:
+    """Who only stands beside a killer is not taken for one."""
+    count = len(killers(evidence) | killing_rows(evidence))
+    if evidence.may_be_given_up is None and count > len(evidence.accepted) / ONE_GIVEN_UP_OF:
+        yield f"{count} of {len(evidence.accepted)} requests were given up"
+
+
+def killers(evidence: Evidence) -> set[str]:
+    """Requests that ended as taken for such that kill their workers, and may have been."""
+    return {
+        request_id
+        for request_id, row in evidence.requests.items()
+        if (service := GIVEN_UP.get(row["error_code"] or "")) is not None
+        and _may_bekillers(evidence, request_id, service, (row["created_at"], row["ended_at"]))
+    }
+
+
+def killing_rows(evidence: Evidence) -> set[str]:
+    return {
+        row["ref"]
+        for row in evidence.dead
+        if "died" in row["last_error"]
+        and _may_bekillers(evidence, row["ref"], row["queue"].partition(".")[0], (row["created_at"], row["dead_at"]))
+    }
+
+
+def _may_bekillers(evidence: Evidence, ref: str, service: str, life: tuple[datetime, datetime]) -> bool:
+    """It is one of those named; in a storm, where none is: so many have died, as logged, in its life."""
+    if evidence.may_be_given_up is not None:
+        return ref in evidence.may_be_given_up
+    return _deaths(evidence, service, *life) >= MAX_LOST
+
+
+def _deaths(evidence: Evidence, service: str, begin: datetime, end: datetime) -> int:
+    return sum(name == service and begin.timestamp() <= at <= end.timestamp() for name, at in evidence.deaths)
+
+
+def repeats(evidence: Evidence) -> Iterable[str]:
+    """One idempotency key, one request."""
+    for line in read_lines(evidence.folder / "ledger.jsonl"):
+        if line["kind"] == "repeated" and line["request_id"] != line["repeat_id"]:
+            yield f"{line['request_id']} came back as {line['repeat_id']}"
+    by_key = Counter(row["idempotency_key"] for row in evidence.requests.values())
+    yield from (f"key {key}: {count} requests" for key, count in by_key.items() if key and count > 1)
+
+
+def refusals(evidence: Evidence) -> Iterable[str]:
+    """Nothing is refused but what comes for a session that is being closed."""
+    for line in read_lines(evidence.folder / "ledger.jsonl"):
+        if line["kind"] == "refused" and not (line["status"] == 409 and line.get("may_close")):
+            yield f"{line['status']} {line['code']} for {line.get('do') or 'a laptop step'}"
+
+
+def untold(evidence: Evidence) -> Iterable[str]:
+    """Whose request failed reads why."""
+    for request_id, row in evidence.requests.items():
+        if row["status"] in ("failed", "expired") and not json.loads(row["error"] or "{}").get("message"):
+            yield f"{request_id} failed without a word"
+    yield from (f"message {line['message']} has no words" for line in evidence.webhook if not line["text"])
+
+
+def dead_letters(evidence: Evidence) -> Iterable[str]:
+    """None but of requests that were taken for killers of their workers."""
+    excused = killing_rows(evidence)
+    for row in evidence.dead:
+        if row["ref"] not in excused:
+            yield f"{row['queue']} {row['ref']}: {row['last_error']}"

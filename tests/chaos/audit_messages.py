@@ -1,0 +1,119 @@
+"""What the audit asks of everything that leaves the product: messages, tickets, their order, and that it is meant for who gets it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from tests.chaos.evidence import Evidence
+from tests.chaos.lines import read_lines
+from tests.chaos.talk import CANARY
+
+
+def undelivered(evidence: Evidence) -> Iterable[str]:
+    """What was asked to go somewhere is there: in the receiver's file, in the person's inbox."""
+    got = {line["message"] for line in evidence.webhook}
+    inbox = {row["delivery_id"] for row in evidence.inbox}
+    planned = defaultdict(list)
+    for row in evidence.deliveries:
+        planned[row["request_id"]].append(row)
+        if row["status"] != "delivered":
+            yield f"delivery {row['id']} of {row['request_id']} is {row['status']}: {row['reason']}"
+        elif row["id"] not in (got if row["integration"] == "webhook" else inbox):
+            yield f"delivery {row['id']} ({row['integration']}) is called delivered and did not arrive"
+    for line in evidence.accepted:
+        wanted, found = line["deliver_to"], [row["integration"] for row in planned[line["request_id"]]]
+        if sorted(wanted) != sorted(found):
+            yield f"{line['request_id']}: to go to {wanted}, planned for {found}"
+
+
+def messages(evidence: Evidence) -> Iterable[str]:
+    """A receiver gets a message twice only if its sender died, as logged, between sending and writing that down."""
+    for message, copies in repeated_messages(evidence):
+        delivery = message.partition(".")[0]
+        if copies > evidence.ambiguous[delivery]:
+            yield f"webhook message {message}: {copies} extra copies, {evidence.ambiguous[delivery]} logged deaths"
+    by_request = defaultdict(set)
+    for line in evidence.webhook:
+        by_request[line["request_id"]].add(line["message"])
+    yield from (f"{request_id}: {len(ids)} messages" for request_id, ids in by_request.items() if len(ids) > 1)
+    tested = Counter(row["request_id"] for row in evidence.inbox)
+    yield from (f"{request_id}: {count} test messages" for request_id, count in tested.items() if count > 1)
+
+
+def repeated_messages(evidence: Evidence) -> list[tuple[str, int]]:
+    counts = Counter(line["message"] for line in evidence.webhook)
+    return [(message, count - 1) for message, count in counts.items() if count > 1]
+
+
+def tickets(evidence: Evidence) -> Iterable[str]:
+    """One ticket for each confirmation that says so, and none besides."""
+    by_intent = Counter(ticket["variables"].get("correlation_id") for ticket in evidence.tickets)
+    yield from (f"confirmation {intent}: {count} tickets" for intent, count in by_intent.items() if count > 1)
+    by_laptop = Counter(ticket["variables"].get("laptop_serial_number") for ticket in evidence.tickets)
+    yield from (f"laptop {serial}: {count} tickets" for serial, count in by_laptop.items() if count > 1)
+    approved = {row["id"]: row for row in evidence.confirmations if row["state"] == "approved"}
+    for intent in by_intent:
+        if intent not in approved:
+            yield f"a ticket for {intent}, which nobody approved"
+    for intent, row in approved.items():
+        if (row["outcome"] or "").find('"opened"') >= 0 and intent not in by_intent:
+            yield f"confirmation {intent} says that a ticket was opened: there is none"
+
+
+def order(evidence: Evidence) -> Iterable[str]:
+    """Within a session runs end, and answers arrive, in the order of the questions."""
+    by_session = defaultdict(list)
+    for request_id, run in evidence.runs.items():
+        if run["state"] == "completed":
+            by_session[run["session_id"]].append((run["seq"], run["ended_at"], request_id))
+    for session_id, runs in by_session.items():
+        times = [ended_at for _, ended_at, _ in sorted(runs)]
+        if times != sorted(times):
+            yield f"session {session_id}: its runs did not end in order"
+    yield from _arrivals("webhook", ((line["session_id"], line["request_id"]) for line in evidence.webhook), evidence)
+    inbox = sorted(evidence.inbox, key=lambda row: row["received_at"])
+    session_of = {request_id: row["session_id"] for request_id, row in evidence.requests.items()}
+    yield from _arrivals("test", ((session_of[row["request_id"]], row["request_id"]) for row in inbox), evidence)
+
+
+def _arrivals(name: str, arrived: Iterable[tuple[str, str]], evidence: Evidence) -> Iterable[str]:
+    """Only answers: a cancel, or the end of a closed session, overtakes what is still being worked on."""
+    seen: set[str] = set()
+    last: dict[str, tuple[int, str]] = {}
+    for session_id, request_id in arrived:
+        row = evidence.requests.get(request_id)
+        if request_id in seen or row is None or row["status"] != "completed":
+            continue
+        seen.add(request_id)
+        before = last.get(session_id)
+        if before is not None and before[0] > row["sequence"]:
+            yield f"{name}, session {session_id}: {request_id} ({row['sequence']}) after {before[1]} ({before[0]})"
+        last[session_id] = (row["sequence"], request_id)
+
+
+def leaks(evidence: Evidence) -> Iterable[str]:
+    """Nobody's canary stands in what another person gets."""
+    yield from (f"one model call for {line['canaries']}" for line in read_lines(evidence.folder / "leaks.jsonl"))
+    canary_of = {user_id: row["canary"] for user_id, row in evidence.people.items()}
+    for line in evidence.webhook:
+        if set(CANARY.findall(line["text"])) - {line["person"]}:
+            yield f"webhook of {line['person']}: {line['request_id']}"
+    for request_id, row in evidence.requests.items():
+        if set(CANARY.findall(row["response"] or "")) - {canary_of[row["user_id"]]}:
+            yield f"answer of {request_id}"
+    for row in evidence.inbox:
+        if set(CANARY.findall(row["content"])) - {canary_of[row["user_id"]]}:
+            yield f"inbox of {row['user_id']}: {row['request_id']}"
+    for session_id, found in evidence.heard.items():
+        if len(found) > 1:
+            yield f"session {session_id} holds words of {sorted(found)}"
+
+
+def secrets(evidence: Evidence) -> Iterable[str]:
+    """No log holds a key, nor anything that people have said."""
+    for log in sorted((evidence.folder / "logs").glob("*.log")):
+        if log.name == "postgres.log":  # it quotes what it refuses, and is the database's own
+            continue
+        text = log.read_text(errors="replace")
+        yield from (f"{log.name} holds {name}" for name, secret in evidence.secrets.items() if secret in text)
+        if "nonce-" in text:
+            yield f"{log.name} holds what somebody said"
