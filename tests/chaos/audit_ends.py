@@ -8,12 +8,14 @@ from datetime import datetime
 from shared_models.worker import MAX_LOST
 
 from tests.chaos.evidence import Evidence
-from tests.chaos.lines import Json, read_lines
+from tests.chaos.lines import Json
 from tests.chaos.talk import Do
 
 GIVEN_UP = {"internal_error": "agent-service", "handover_failed": "request-manager"}
 ONE_GIVEN_UP_OF = 100
 """So many accepted requests of a storm for each that may be given up: more, and it took its neighbours with it."""
+FAILED_BY_MODEL = {"model_unavailable", "model_timeout", "model_rate_limited", "model_garbage", "turn_timeout"}
+FAILED_BY_TOOLS = {"tool_server_unavailable", "tool_timeout", "knowledge_unavailable"}
 ENDED = ("completed", "failed", "cancelled", "expired")
 
 
@@ -54,21 +56,29 @@ def ends(evidence: Evidence) -> Iterable[str]:
         run, line = evidence.runs.get(request_id), facts.get(request_id)
         if run is not None and run["ended_at"] is not None and run["state"] != row["status"]:
             yield f"{request_id}: request {row['status']}, run {run['state']}"
-        if line is None or line.get("laptop"):
+        if line is None or request_id in excused:
             continue
-        if row["status"] not in _expected(line) and request_id not in excused:
-            yield f"{request_id}: {row['status']} ({row['error']}), asked for {line['do']}"
-        elif row["status"] == "completed" and f"nonce-{line['nonce']}" not in row["response"]:
+        if not _may_end_so(line, row):
+            yield f"{request_id}: {row['status']} ({row['error']}), asked for {line.get('do', 'a laptop')}"
+        elif row["status"] == "completed" and "nonce" in line and f"nonce-{line['nonce']}" not in row["response"]:
             yield f"{request_id}: another answer than its own"
 
 
-def _expected(line: Json) -> set[str]:
-    expected = {"failed" if Do(line["do"]).ends_in_failure else "completed"}
-    if line.get("may_cancel"):
-        expected |= {"cancelled"}
-    if line.get("may_close"):
-        expected |= {"failed"}
-    return expected
+def _may_end_so(line: Json, row: Json) -> bool:
+    """What was asked of the model, a cancel, a close and a tool server that is away: nothing else decides about an end."""
+    is_to_fail = "do" in line and Do(line["do"]).ends_in_failure
+    match row["status"]:
+        case "completed":
+            return not is_to_fail
+        case "cancelled":
+            return bool(line.get("may_cancel"))
+        case "failed":
+            causes = (
+                FAILED_BY_MODEL if is_to_fail else FAILED_BY_MODEL | FAILED_BY_TOOLS if line.get("laptop") else set()
+            )
+            return row["error_code"] in causes or bool(row["error_code"] == "session_closed" and line.get("may_close"))
+        case _:
+            return False
 
 
 def given_up(evidence: Evidence) -> Iterable[str]:
@@ -109,19 +119,25 @@ def _deaths(evidence: Evidence, service: str, begin: datetime, end: datetime) ->
 
 
 def repeats(evidence: Evidence) -> Iterable[str]:
-    """One idempotency key, one request."""
-    for line in read_lines(evidence.folder / "ledger.jsonl"):
+    """One idempotency key, one request, whatever has become of it or of its session by then."""
+    for line in evidence.ledger:
         if line["kind"] == "repeated" and line["request_id"] != line["repeat_id"]:
-            yield f"{line['request_id']} came back as {line['repeat_id']}"
+            yield f"{line['request_id']} came back as {line['repeat_id'] or line['status']} {line['code']}"
     by_key = Counter(row["idempotency_key"] for row in evidence.requests.values())
     yield from (f"key {key}: {count} requests" for key, count in by_key.items() if key and count > 1)
 
 
 def refusals(evidence: Evidence) -> Iterable[str]:
-    """Nothing is refused but what comes for a session that is being closed."""
-    for line in read_lines(evidence.folder / "ledger.jsonl"):
-        if line["kind"] == "refused" and not (line["status"] == 409 and line.get("may_close")):
-            yield f"{line['status']} {line['code']} for {line.get('do') or 'a laptop step'}"
+    """Nothing is refused but what comes for a session that is being closed; a cancel and a close never are."""
+    for line in evidence.ledger:
+        answer = f"{line.get('status')} {line.get('code')}"
+        match line["kind"]:
+            case "refused" if not (answer == "409 session_ended" and line.get("may_close")):
+                yield f"{answer} for {line.get('do') or 'a laptop step'}"
+            case "cancel" if line["status"] not in (200, 202):
+                yield f"{answer} for a cancel of {line['request_id']}"
+            case "close" if line["status"] != 200 or line["state"] not in ("closing", "closed"):
+                yield f"{answer} {line['state']} for a close of {line['session_id']}"
 
 
 def untold(evidence: Evidence) -> Iterable[str]:

@@ -57,6 +57,11 @@ def tickets(evidence: Evidence) -> Iterable[str]:
     for intent, row in approved.items():
         if (row["outcome"] or "").find('"opened"') >= 0 and intent not in by_intent:
             yield f"confirmation {intent} says that a ticket was opened: there is none"
+        run = evidence.runs.get(row["answered_by"] or "")
+        if row["outcome"] is None and run is not None and run["state"] == "completed":
+            yield f"confirmation {intent} was approved, and nobody knows what came of it"
+    if not evidence.tickets and any(line.get("laptop") for line in evidence.accepted):
+        yield "people have asked for laptops, and there is no ticket at all"
 
 
 def order(evidence: Evidence) -> Iterable[str]:

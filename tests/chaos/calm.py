@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -27,6 +28,7 @@ POISON_ENDS_WITHIN_S = 3 * READY_TIMEOUT_S
 # The reaches: what takes longer makes the run fail, on any machine.
 SERVICE_BACK_S, DATABASE_BACK_S = 30.0, 10.0
 QUEUE_DRAINED_S, BROKER_DRAINED_S = 200.0, 60.0
+WON = "select coalesce(error_code, status) as how, count(*) from request_logs where created_at >= $1 group by 1"
 DEADLOCKS = "select deadlocks from pg_stat_database where datname = current_database()"
 
 
@@ -153,13 +155,18 @@ def back_after_database(calm: Calm, away_s: float = 0.0) -> None:
 
 def races(calm: Calm, count: int) -> None:
     """Cancels and closes against answers: one end each (the audit), and no deadlock."""
-    before = sql(calm.stack.database_url, DEADLOCKS)[0][0]
+    before, began_at = sql(calm.stack.database_url, DEADLOCKS)[0][0], datetime.now(UTC)
     calm.client("races", kind="race", most=count * 3).wait()
     drain(calm.stack)
     deadlocks = sql(calm.stack.database_url, DEADLOCKS)[0][0] - before
     calm.notes["deadlocks in the races"] = deadlocks
     if deadlocks:
         calm.wrong.append(f"{deadlocks} deadlocks")
+    won = dict(map(tuple, sql(calm.stack.database_url, WON, began_at)))
+    for how in ("completed", "cancelled", "session_closed"):
+        calm.notes[f"races that ended as {how}"] = won.get(how, 0)
+        if not won.get(how):
+            calm.wrong.append(f"no race ended as {how}: nothing has raced")
 
 
 def poison(calm: Calm, point: str, service: str) -> None:

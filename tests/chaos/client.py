@@ -93,17 +93,17 @@ class Client:
         headers = {"idempotency-key": uuid.uuid4().hex, "prefer": f"wait={wait_s}" if wait_s else "respond-async"}
         status, answer = await self.call(person, "POST", "/api/v1/requests/generic", json=body, headers=headers)
         if status not in (200, 202):
-            self.ledger.add(kind="refused", status=status, code=answer.get("code", ""), **facts)
+            self.ledger.add(kind="refused", **_answered(status, answer), **facts)
             return None
         self.accepted += 1
-        known = {"request_id": answer["request_id"], "session_id": answer["session_id"], "canary": person.canary}
-        to = body.get("deliver_to", [])
-        self.ledger.add(kind="accepted", key=headers["idempotency-key"], deliver_to=to, **known, **facts)
+        key, to = headers["idempotency-key"], body.get("deliver_to", [])
+        mine = {"request_id": answer["request_id"], "canary": person.canary}
+        known = {"session_id": answer["session_id"], "key": key, "deliver_to": to, **mine}
+        self.ledger.add(kind="accepted", **known, **facts)
         if self.chance.random() < 0.05:
             again, repeated = await self.call(person, "POST", "/api/v1/requests/generic", json=body, headers=headers)
-            if again in (200, 202):
-                same = {"request_id": answer["request_id"], "repeat_id": repeated["request_id"]}
-                self.ledger.add(kind="repeated", **same)
+            same = repeated.get("request_id", "") if again in (200, 202) else ""
+            self.ledger.add(kind="repeated", repeat_id=same, **mine, **_answered(again, repeated))
         return answer
 
     async def say(self, person: ChaosPerson, said: Said, session: str | None, **more: Any) -> Json | None:
@@ -153,11 +153,17 @@ class Client:
         asked = await self.ask(person, body, wait_s=0, nonce=said.nonce, do=said.do, may_cancel=True, **about)
         if asked is not None:
             await asyncio.sleep(self.chance.random() * 0.05)
-            await self.call(person, "POST", f"/api/v1/requests/{asked['request_id']}/cancel")
+            await self._cancel(person, asked["request_id"])
+
+    async def _cancel(self, person: ChaosPerson, request_id: str) -> None:
+        status, state = await self.call(person, "POST", f"/api/v1/requests/{request_id}/cancel")
+        mine = {"request_id": request_id, "canary": person.canary}
+        self.ledger.add(kind="cancel", **mine, **_answered(status, state))
 
     async def _close(self, person: ChaosPerson, session: str) -> None:
         await asyncio.sleep(self.chance.random() * 0.05)
-        await self.call(person, "POST", f"/api/v1/sessions/{session}/close")
+        status, view = await self.call(person, "POST", f"/api/v1/sessions/{session}/close")
+        self.ledger.add(kind="close", session_id=session, state=view.get("status", ""), **_answered(status, view))
 
     async def _race(self, person: ChaosPerson) -> None:
         """Two requests of a session, then at once: a cancel of the first, the close, a third request."""
@@ -169,7 +175,7 @@ class Client:
             session = first["session_id"]
             await self._queued(person, session, **about)
             await asyncio.sleep(self.chance.random() * 0.03)
-            cancel = self.call(person, "POST", f"/api/v1/requests/{first['request_id']}/cancel")
+            cancel = self._cancel(person, first["request_id"])
             await asyncio.gather(cancel, self._close(person, session), self._queued(person, session, **about))
 
     async def _queue(self, person: ChaosPerson) -> None:
@@ -216,6 +222,11 @@ class Client:
             if status == 200:
                 return result
         return None
+
+
+def _answered(status: int, answer: Json) -> Json:
+    """What of an answer goes into the ledger. Status 0: there was none."""
+    return {"status": status, "code": answer.get("code", "")}
 
 
 async def perform(job: ClientJob) -> None:

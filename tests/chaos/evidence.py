@@ -34,7 +34,7 @@ class Evidence:
     `may_be_given_up`: the requests that kill whoever touches them; None: in a storm anybody may be so unlucky, but few are."""
 
     folder: Path
-    accepted: list[Json]
+    ledger: list[Json]
     webhook: list[Json]
     tickets: list[Json]
     inbox: list[Json]
@@ -54,6 +54,10 @@ class Evidence:
     secrets: dict[str, str]
     may_be_given_up: set[str] | None = None
 
+    @property
+    def accepted(self) -> list[Json]:
+        return [line for line in self.ledger if line["kind"] == "accepted"]
+
 
 def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str] | None = None) -> Evidence:
     """With the product at rest. The inboxes are read through the public API, into `inbox.jsonl`."""
@@ -70,7 +74,7 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
         heard[row["session_id"]] |= set(CANARY.findall(row["content"]))
     return Evidence(
         folder=folder,
-        accepted=[line for line in read_lines(folder / "ledger.jsonl") if line["kind"] == "accepted"],
+        ledger=list(read_lines(folder / "ledger.jsonl")),
         tickets=[
             ticket
             for ticket in json.loads((folder / "servicenow" / "tickets.json").read_text())["tickets"]
@@ -91,7 +95,7 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
         # After the table: what that calls delivered has arrived by now.
         webhook=list(read_lines(folder / "webhook.jsonl")),
         inbox=read_inboxes(stack, people),
-        confirmations=_rows(url, "select id, state, outcome from confirmations"),
+        confirmations=_rows(url, "select id, state, outcome, answered_by from confirmations"),
         work=[row for row in work if row["dead_at"] is None],
         dead=[row for row in work if row["dead_at"] is not None],
         lanes=_rows(

@@ -51,7 +51,7 @@ def clean(tmp_path: Path) -> Evidence:
     inbox = {"user_id": "ana", "received_at": "2026-05-04T09:00:02Z", "content": words(NONCES["r2"], ANA)}
     return Evidence(
         folder=tmp_path,
-        accepted=[line("r1", "webhook"), line("r2", "test")],
+        ledger=[line("r1", "webhook"), line("r2", "test")],
         webhook=[message | {"message": "d1", "request_id": "r1", "text": words(NONCES["r1"], ANA)}],
         tickets=[{"variables": {"correlation_id": "c1", "laptop_serial_number": "SN1"}}],
         inbox=[inbox | {"delivery_id": "d2", "request_id": "r2"}],
@@ -63,7 +63,7 @@ def clean(tmp_path: Path) -> Evidence:
             {"id": "d1", "request_id": "r1", "integration": "webhook", **delivery},
             {"id": "d2", "request_id": "r2", "integration": "test", **delivery},
         ],
-        confirmations=[{"id": "c1", "state": "approved", "outcome": '{"status":"opened"}'}],
+        confirmations=[{"id": "c1", "state": "approved", "outcome": '{"status":"opened"}', "answered_by": "r2"}],
         work=[],
         dead=[],
         lanes=[],
@@ -102,6 +102,11 @@ def in_file(name: str, **values: object) -> Plant:
     return plant
 
 
+def seen(kind: str, **facts: object) -> Plant:
+    """A line of the client's ledger."""
+    return lambda clean: replace(clean, ledger=[*clean.ledger, {"kind": kind, **facts}])
+
+
 def dead_row(clean: Evidence, deaths: int) -> Evidence:
     row = {"queue": "request-manager.requests", "ref": "r1", "last_error": "its worker died 5 times"}
     times = {"created_at": BEGIN, "dead_at": BEGIN + timedelta(minutes=1)}
@@ -122,8 +127,18 @@ WRONG: list[tuple[str, str, Plant]] = [
     ("two ends", "ends", changed("runs", "r1", state="cancelled")),
     ("another's answer", "ends", changed("requests", "r1", response=words(NONCES["r2"], ANA))),
     ("a key with two requests", "repeats", changed("requests", "r1", idempotency_key="key r2")),
-    ("a repeat with another id", "repeats", in_file("ledger.jsonl", kind="repeated", request_id="r1", repeat_id="r2")),
-    ("a refusal", "refusals", in_file("ledger.jsonl", kind="refused", status=409, code="session_ended", do="answer")),
+    ("a repeat with another id", "repeats", seen("repeated", request_id="r1", repeat_id="r2", status=202, code="")),
+    ("a repeat that is refused", "repeats", seen("repeated", request_id="r1", repeat_id="", status=409, code="session_ended")),
+    ("a refusal", "refusals", seen("refused", status=409, code="session_ended", do="answer")),
+    ("another refusal by a session that is closed", "refusals", seen("refused", status=409, code="conflict", may_close=True)),
+    ("a refused cancel", "refusals", seen("cancel", request_id="r1", status=404, code="not_found")),
+    ("a refused close", "refusals", seen("close", session_id="s", status=404, code="not_found", state="")),
+    ("a close without effect", "refusals", seen("close", session_id="s", status=200, code="", state="active")),
+    ("a cancelled request that nobody cancelled", "ends", changed("requests", "r1", status="cancelled")),
+    ("an approved question without an outcome", "tickets",
+     lambda e: replace(e, confirmations=[e.confirmations[0] | {"outcome": None}])),
+    ("laptops without a ticket", "tickets",
+     lambda e: replace(e, tickets=[], confirmations=[], ledger=[each | {"laptop": True} for each in e.ledger])),
     ("a message that did not arrive", "undelivered", lambda e: replace(e, webhook=[])),
     ("a delivery that nobody planned", "undelivered", lambda e: replace(e, deliveries=e.deliveries[:1])),
     ("a message that came twice", "messages", lambda e: replace(e, webhook=e.webhook * 2)),
@@ -173,7 +188,7 @@ def given_up(clean: Evidence, code: str = "internal_error", deaths: int = 5) -> 
     failed = {"status": "failed", "response": None, "error": '{"message": "Sorry."}', "error_code": code}
     service = "agent-service" if code == "internal_error" else "request-manager"
     died = [(service, BEGIN.timestamp() + n) for n in range(deaths)]
-    storm = replace(clean, accepted=clean.accepted * 50, deaths=died)
+    storm = replace(clean, ledger=clean.ledger * 50, deaths=died)
     return changed("runs", "r2", state="failed")(changed("requests", "r2", **failed)(storm))
 
 
@@ -182,7 +197,7 @@ def ends_and_given_up(evidence: Evidence) -> int:
 
 
 def test_five_logged_deaths_excuse_a_row_that_was_taken_for_a_killer(clean: Evidence) -> None:
-    storm = replace(dead_row(clean, 5), accepted=clean.accepted * 50)
+    storm = replace(dead_row(clean, 5), ledger=clean.ledger * 50)
     assert audit(storm).is_clean
     assert audit(storm).row["other"] == 0
 
@@ -196,7 +211,7 @@ def test_five_logged_deaths_excuse_a_request_that_was_taken_for_a_killer(code: s
 
 
 def test_in_a_storm_only_few_are_excused(clean: Evidence) -> None:
-    assert audit(replace(given_up(clean), accepted=clean.accepted)).by_check["given up"]
+    assert audit(replace(given_up(clean), ledger=clean.ledger)).by_check["given up"]
 
 
 def test_where_the_killer_is_known_nobody_else_is_excused(clean: Evidence) -> None:
@@ -219,3 +234,54 @@ def test_deaths_are_those_by_sigkill() -> None:
     ]
     everybody = [(service, 5.0) for service in ("request-manager", "agent-service", "integration-dispatcher")]
     assert deaths_of(kills, struck) == [("agent-service", 2.0), ("integration-dispatcher", 3.0), *everybody]
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "code", "is_legal"),
+    [
+        ({}, "completed", None, True),
+        ({}, "failed", "session_closed", False),
+        ({}, "failed", "model_timeout", False),
+        ({}, "cancelled", "cancelled", False),
+        ({}, "expired", "expired", False),
+        ({"may_cancel": True}, "cancelled", "cancelled", True),
+        ({"may_cancel": True}, "completed", None, True),
+        ({"may_cancel": True}, "failed", "internal_error", False),
+        ({"may_close": True}, "failed", "session_closed", True),
+        ({"may_close": True}, "failed", "internal_error", False),
+        ({"may_close": True}, "cancelled", "cancelled", False),
+        ({"do": "fail_always"}, "failed", "model_unavailable", True),
+        ({"do": "fail_always"}, "failed", "internal_error", False),
+        ({"do": "fail_always"}, "completed", None, False),
+        ({"do": "fail_always", "may_close": True}, "failed", "session_closed", True),
+        ({"laptop": True}, "failed", "tool_server_unavailable", True),
+        ({"laptop": True}, "failed", "internal_error", False),
+        ({"laptop": True}, "failed", "session_closed", False),
+        ({"laptop": True}, "cancelled", "cancelled", False),
+    ],
+)
+def test_a_request_ends_only_as_it_may(
+    line: Json, status: str, code: str | None, is_legal: bool, clean: Evidence
+) -> None:
+    first, second = clean.ledger
+    asked = replace(clean, ledger=[first | line, second])
+    ended = changed("requests", "r1", status=status, error_code=code)(changed("runs", "r1", state=status)(asked))
+    assert (not audit(ended).by_check["ends"]) is is_legal
+
+
+def test_what_a_client_may_be_told_is_no_refusal(clean: Evidence) -> None:
+    answers: list[Plant] = [
+        seen("refused", status=409, code="session_ended", do="answer", may_close=True),
+        seen("cancel", request_id="r1", status=202, code=""),
+        seen("cancel", request_id="r1", status=200, code=""),
+        seen("close", session_id="s", status=200, code="", state="closing"),
+        seen("close", session_id="s", status=200, code="", state="closed"),
+        seen("repeated", request_id="r1", repeat_id="r1", status=200, code=""),
+    ]
+    for answer in answers:
+        assert audit(answer(clean)).is_clean
+
+
+def test_an_approval_whose_run_failed_may_be_without_an_outcome(clean: Evidence) -> None:
+    confirmations = [{"id": "c1", "state": "approved", "outcome": None, "answered_by": "a run that failed"}]
+    assert audit(replace(clean, confirmations=confirmations)).is_clean
