@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ type Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Evidence:
-    """Ids are text. `ambiguous`: per delivery, how many logged deaths left its outcome unknown; `deaths`:
+    """Ids are text. `ambiguous`: per delivery, the times of the logged deaths that left its outcome unknown; `deaths`:
     service and time of each; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API;
     `events`: those that the broker has not brought; `closing`: conversations that were never closed.
 
@@ -38,7 +38,7 @@ class Evidence:
     webhook: list[Json]
     tickets: list[Json]
     inbox: list[Json]
-    ambiguous: Counter[str]
+    ambiguous: dict[str, list[float]]
     deaths: list[tuple[str, float]]
     requests: dict[str, dict[str, Any]]
     runs: dict[str, dict[str, Any]]
@@ -62,7 +62,6 @@ class Evidence:
 def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str] | None = None) -> Evidence:
     """With the product at rest. The inboxes are read through the public API, into `inbox.jsonl`."""
     url, folder = stack.database_url, stack.folder
-    struck = [line for line in read_lines(stack.faults / STRUCK) if line["point"] == AMBIGUOUS]
     canaries = {each.user_id: {"canary": each.canary} for each in people}
     work = _rows(
         url,
@@ -80,7 +79,7 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
             for ticket in json.loads((folder / "servicenow" / "tickets.json").read_text())["tickets"]
             if not ticket["variables"].get("correlation_id", "").startswith(SEEDED)
         ],
-        ambiguous=Counter(line["ref"] for line in struck),
+        ambiguous=ambiguous_deaths(read_lines(stack.faults / STRUCK)),
         deaths=deaths_of(read_lines(folder / "kills.jsonl"), read_lines(stack.faults / STRUCK)),
         requests=_by(
             "request_id",
@@ -112,6 +111,15 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
         secrets=_secrets(stack, people),
         may_be_given_up=may_be_given_up,
     )
+
+
+def ambiguous_deaths(struck: Iterable[Json]) -> dict[str, list[float]]:
+    """An error at that point is none: nobody died, and the message was sent again by our own doing."""
+    deaths: dict[str, list[float]] = defaultdict(list)
+    for line in struck:
+        if line["point"] == AMBIGUOUS and line["kind"] == Kind.EXIT:
+            deaths[line["ref"]].append(line["at"])
+    return deaths
 
 
 def deaths_of(kills: Iterable[Json], struck: Iterable[Json]) -> list[tuple[str, float]]:

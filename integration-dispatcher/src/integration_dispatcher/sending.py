@@ -90,6 +90,8 @@ class Sender:
             await deliveries.untried(self._database, taken, exc.after_s)
             raise RetryLater(str(exc), after_s=exc.after_s, counted=False) from exc
         except DeliveryDelayed as exc:
+            if exc.code is not None:  # without an answer nobody knows whether it has arrived
+                await fault("dispatcher.refused", taken.delivery_id)
             self._count(taken, "delayed")
             return await self._after_failure(taken, exc, item, workers)
         except IntegrationPaused as exc:

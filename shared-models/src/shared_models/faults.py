@@ -2,7 +2,7 @@
 
 A folder (FAULTS_DIR, local profile only) arms a point by a file of its name, see `Fault`; a file `any` arms whichever point
 is next. Each time one strikes, a line is written and fsynced to `struck.jsonl` there first: `point`, `kind`, `ref` (the
-request or delivery), `pid`, `at`; and for an exit another one for each delivery whose outcome it leaves unknown, `beside`."""
+request or delivery), `at`; and for an exit another one for each delivery whose outcome it leaves unknown, `beside`."""
 
 import asyncio
 import json
@@ -53,6 +53,7 @@ POINTS: dict[str, str] = {
     "dispatcher.plan.before_commit": "an answer came, nothing is planned",
     "dispatcher.plan.committed": "its deliveries are stored, the sender was not told",
     "dispatcher.before_send": "a delivery is taken up, nothing was sent",
+    "dispatcher.refused": "the receiver has refused the message, that is not written down",
     "dispatcher.sent_before_commit": "the receiver has the message, we have not written that down: the ambiguous window",
     "dispatcher.committed": "the delivery is stored as done",
     "dispatcher.report.before_send": "what became of a delivery is about to be told",
@@ -66,11 +67,8 @@ POINTS: dict[str, str] = {
 
 
 # Between these two the receiver may have a message that we have not written down.
-WINDOW_OPENS, AMBIGUOUS, WINDOW_CLOSES = (
-    "dispatcher.before_send",
-    "dispatcher.sent_before_commit",
-    "dispatcher.committed",
-)
+WINDOW_OPENS, AMBIGUOUS = "dispatcher.before_send", "dispatcher.sent_before_commit"
+WINDOW_CLOSES = ("dispatcher.committed", "dispatcher.refused")
 
 
 class Kind(StrEnum):
@@ -118,7 +116,7 @@ class Armed:
             await self._strike(point, ref, fault)
         if point == WINDOW_OPENS:
             self._ambiguous.add(ref)
-        elif point == WINDOW_CLOSES:
+        elif point in WINDOW_CLOSES:
             self._ambiguous.discard(ref)
 
     async def _strike(self, point: str, ref: str, fault: Fault) -> None:
@@ -146,7 +144,7 @@ class Armed:
         return None
 
     def _write_down(self, point: str, kind: Kind, ref: str, **more: str) -> None:
-        line = json.dumps({"point": point, "kind": kind, "ref": ref, "pid": os.getpid(), "at": time.time()} | more)
+        line = json.dumps({"point": point, "kind": kind, "ref": ref, "at": time.time()} | more)
         target = os.open(self._folder / STRUCK, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(target, line.encode() + b"\n")

@@ -1,7 +1,6 @@
 """The audit finds what it is there to find: one violation of each kind, planted into clean evidence."""
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.audit import audit
-from tests.chaos.evidence import Evidence, deaths_of
+from tests.chaos.evidence import Evidence, ambiguous_deaths, deaths_of
 from tests.chaos.lines import Json, Lines
 
 BEGIN = datetime(2026, 5, 4, 9, tzinfo=UTC)
@@ -55,7 +54,7 @@ def clean(tmp_path: Path) -> Evidence:
         webhook=[message | {"message": "d1", "request_id": "r1", "text": words(NONCES["r1"], ANA)}],
         tickets=[{"variables": {"correlation_id": "c1", "laptop_serial_number": "SN1"}}],
         inbox=[inbox | {"delivery_id": "d2", "request_id": "r2"}],
-        ambiguous=Counter(),
+        ambiguous={},
         deaths=[],
         requests={"r1": request("r1", 1), "r2": request("r2", 2)},
         runs={"r1": run(1), "r2": run(2)},
@@ -169,17 +168,45 @@ def test_answers_that_arrive_in_another_order_are_found(clean: Evidence) -> None
     assert audit(replace(clean, webhook=[later, *clean.webhook])).by_check["order"]
 
 
+def copies(clean: Evidence, times: list[float], ambiguous: dict[str, list[float]]) -> Evidence:
+    """Ana's webhook gets its message at each of these times."""
+    return replace(clean, webhook=[clean.webhook[0] | {"at": at} for at in times], ambiguous=ambiguous)
+
+
 def test_a_logged_death_of_that_very_delivery_excuses_one_copy(clean: Evidence) -> None:
-    twice = replace(clean, webhook=clean.webhook * 2)
-    assert audit(replace(twice, ambiguous=Counter({"another": 1}))).by_check["messages"]
-    excused = audit(replace(twice, ambiguous=Counter({"d1": 1})))
+    assert audit(copies(clean, [100, 200], {"another": [150]})).by_check["messages"]
+    excused = audit(copies(clean, [100, 200], {"d1": [150]}))
     assert excused.is_clean
     assert excused.excused == 1
-    assert audit(replace(clean, webhook=clean.webhook * 3, ambiguous=Counter({"d1": 1}))).by_check["messages"]
+    assert audit(copies(clean, [100, 200, 300], {"d1": [150]})).by_check["messages"]
+    assert audit(copies(clean, [100, 200, 300], {"d1": [150, 160]})).by_check["messages"]
+    assert audit(copies(clean, [100, 200, 300], {"d1": [150, 250]})).is_clean
+
+
+@pytest.mark.parametrize(("at", "is_excused"), [(90, False), (96, True), (200, True), (201, False)])
+def test_a_death_excuses_the_copy_that_came_after_it(at: float, is_excused: bool, clean: Evidence) -> None:
+    assert audit(copies(clean, [100, 200], {"d1": [at]})).is_clean is is_excused
+
+
+def test_excused_are_messages_whatever_else_is_wrong_with_others(clean: Evidence) -> None:
+    twice = replace(copies(clean, [100, 200], {"d1": [150]}), inbox=clean.inbox * 2)
+    assert audit(twice).excused == 1
+
+
+def test_only_an_exit_leaves_an_outcome_unknown() -> None:
+    point = "dispatcher.sent_before_commit"
+    struck = [
+        {"point": point, "kind": "exit", "ref": "d1", "at": 1.0},
+        {"point": point, "kind": "exit", "ref": "d2", "at": 1.0, "beside": "dispatcher.committed"},
+        {"point": point, "kind": "raise", "ref": "d1", "at": 2.0},
+        {"point": point, "kind": "sleep", "ref": "d1", "at": 3.0},
+        {"point": "dispatcher.committed", "kind": "exit", "ref": "d1", "at": 4.0},
+    ]
+    assert ambiguous_deaths(struck) == {"d1": [1.0], "d2": [1.0]}
 
 
 def test_nothing_excuses_a_second_ticket(clean: Evidence) -> None:
-    twice = replace(clean, tickets=clean.tickets * 2, ambiguous=Counter({"d1": 9, "c1": 9}))
+    twice = replace(clean, tickets=clean.tickets * 2, ambiguous={"d1": [1.0], "c1": [1.0]})
     assert audit(twice).by_check["tickets"]
 
 

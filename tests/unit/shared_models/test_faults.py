@@ -63,9 +63,10 @@ async def test_an_exit_names_the_deliveries_whose_outcome_it_leaves_unknown(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.kill", lambda *_: None)
-    for delivery in ("sent and written down", "sent"):
+    for delivery in ("sent and written down", "refused", "sent"):
         await fault("dispatcher.before_send", delivery)
     await fault("dispatcher.committed", "sent and written down")
+    await fault("dispatcher.refused", "refused")
     arm(folder, "any", kind="exit", match="dispatcher.plan")
     await fault("dispatcher.plan.committed", "a request")
     assert [(line["point"], line["ref"], line.get("beside")) for line in struck(folder)] == [
