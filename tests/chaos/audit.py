@@ -5,7 +5,18 @@ Each check returns the violations in words; the counts go into the table."""
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tests.chaos.audit_ends import dead_letters, ends, given_up, killers, lost, refusals, repeats, stuck, untold
+from tests.chaos.audit_ends import (
+    contradictions,
+    dead_letters,
+    ends,
+    given_up,
+    killers,
+    lost,
+    refusals,
+    repeats,
+    stuck,
+    untold,
+)
 from tests.chaos.audit_messages import excused_messages, leaks, messages, order, secrets, tickets, undelivered
 from tests.chaos.evidence import Evidence
 
@@ -36,7 +47,7 @@ class Findings:
             "duplicates": self.count("repeats", "messages", "tickets"),
             "order": self.count("order"),
             "leaks": self.count("leaks", "secrets"),
-            "other": self.count("ends", "given up", "refusals", "dead letters", "scenarios"),
+            "other": self.count("ends", "contradictions", "given up", "refusals", "dead letters", "scenarios"),
         }
 
     def words(self) -> str:
@@ -60,6 +71,7 @@ CHECKS: dict[str, Callable[[Evidence], Iterable[str]]] = {
     "lost": lost,
     "stuck": stuck,
     "ends": ends,
+    "contradictions": contradictions,
     "given up": given_up,
     "repeats": repeats,
     "refusals": refusals,

@@ -60,7 +60,7 @@ def ends(evidence: Evidence) -> Iterable[str]:
             continue
         if not _may_end_so(line, row):
             yield f"{request_id}: {row['status']} ({row['error']}), asked for {line.get('do', 'a laptop')}"
-        elif row["status"] == "completed" and "nonce" in line and f"nonce-{line['nonce']}" not in row["response"]:
+        elif row["status"] == "completed" and "nonce" in line and f"nonce-{line['nonce']}" not in (row["response"] or ""):
             yield f"{request_id}: another answer than its own"
 
 
@@ -79,6 +79,31 @@ def _may_end_so(line: Json, row: Json) -> bool:
             return row["error_code"] in causes or bool(row["error_code"] == "session_closed" and line.get("may_close"))
         case _:
             return False
+
+
+def contradictions(evidence: Evidence) -> Iterable[str]:
+    """Whoever was told of an end, by an answer or by a message, was told of the one that stands, in its own words."""
+    for line in evidence.ledger:
+        row, told = evidence.requests.get(line.get("request_id", "")), line.get("told")
+        if row is not None and told is not None:
+            content = told.get("content", _words(row))
+            if (told["status"], content) != (row["status"], _words(row)):
+                yield f"{line['request_id']}: {line['kind']} told {told['status']}, it is {row['status']}"
+    for line in evidence.webhook:
+        row = evidence.requests.get(line["request_id"])
+        if row is not None and (line["status"], line["text"]) != (row["status"], _words(row)):
+            yield f"{line['request_id']}: its webhook says {line['status']}, it is {row['status']}"
+    for message in evidence.inbox:
+        row = evidence.requests.get(message["request_id"])
+        if row is not None and _words(row) not in message["content"]:
+            yield f"{message['request_id']}: its test message says something else"
+
+
+def _words(row: Json) -> str:
+    """What the person reads."""
+    if row["status"] == "completed":
+        return str(json.loads(row["response"] or "{}").get("content", ""))
+    return str(json.loads(row["error"] or "{}").get("message", ""))
 
 
 def given_up(evidence: Evidence) -> Iterable[str]:
@@ -123,6 +148,10 @@ def repeats(evidence: Evidence) -> Iterable[str]:
     for line in evidence.ledger:
         if line["kind"] == "repeated" and line["request_id"] != line["repeat_id"]:
             yield f"{line['request_id']} came back as {line['repeat_id'] or line['status']} {line['code']}"
+    for line in evidence.accepted:
+        row = evidence.requests.get(line["request_id"])
+        if row is not None and "key" in line and row["idempotency_key"] != line["key"]:
+            yield f"{line['request_id']} has the key {row['idempotency_key']}, it came with {line['key']}"
     by_key = Counter(row["idempotency_key"] for row in evidence.requests.values())
     yield from (f"key {key}: {count} requests" for key, count in by_key.items() if key and count > 1)
 

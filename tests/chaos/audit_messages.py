@@ -34,6 +34,10 @@ def messages(evidence: Evidence) -> Iterable[str]:
     for message, times in repeated_messages(evidence):
         if copies := without_death(times, _deaths_in(evidence, message)):
             yield f"webhook message {message}: {copies} of {len(times) - 1} extra copies without a logged death before"
+    planned = {row["id"]: row["request_id"] for row in evidence.deliveries if row["integration"] == "webhook"}
+    for line in evidence.webhook:
+        if planned.get(line["message"].partition(".")[0]) != line["request_id"]:
+            yield f"webhook message {line['message']} of {line['request_id']}: nobody has planned it"
     by_request = defaultdict(set)
     for line in evidence.webhook:
         by_request[line["request_id"]].add(line["message"])
@@ -93,6 +97,7 @@ def tickets(evidence: Evidence) -> Iterable[str]:
 
 def order(evidence: Evidence) -> Iterable[str]:
     """Within a session runs end, and answers arrive, in the order of the questions."""
+    yield from _places(evidence)
     by_session = defaultdict(list)
     for request_id, run in evidence.runs.items():
         if run["state"] == "completed":
@@ -105,6 +110,25 @@ def order(evidence: Evidence) -> Iterable[str]:
     inbox = sorted(evidence.inbox, key=lambda row: row["received_at"])
     session_of = {request_id: row["session_id"] for request_id, row in evidence.requests.items()}
     yield from _arrivals("test", ((session_of[row["request_id"]], row["request_id"]) for row in inbox), evidence)
+
+
+def _places(evidence: Evidence) -> Iterable[str]:
+    """The product's own numbers fit what the client knows: who asked after an answer to another comes behind it."""
+    by_session = defaultdict(list)
+    for line in evidence.accepted:
+        row = evidence.requests.get(line["request_id"])
+        if row is not None and "asked_at" in line:
+            by_session[row["session_id"]].append((row["sequence"], line))
+    for session_id, asked in by_session.items():
+        asked.sort(key=lambda each: each[0])
+        for place, (sequence, line) in enumerate(asked):
+            for _, later in asked[place + 1 :]:
+                if later["at"] < line["asked_at"]:
+                    yield f"session {session_id}: {line['request_id']} ({sequence}) came after {later['request_id']}"
+    for request_id, run in evidence.runs.items():
+        row = evidence.requests.get(request_id)
+        if row is not None and run["seq"] != row["sequence"]:
+            yield f"{request_id}: number {row['sequence']} in its session, its run is {run['seq']}"
 
 
 def _arrivals(name: str, arrived: Iterable[tuple[str, str]], evidence: Evidence) -> Iterable[str]:
@@ -123,17 +147,27 @@ def _arrivals(name: str, arrived: Iterable[tuple[str, str]], evidence: Evidence)
 
 
 def leaks(evidence: Evidence) -> Iterable[str]:
-    """Nobody's canary stands in what another person gets."""
+    """Nobody gets what belongs to another person: neither words with another's canary, nor an end without any."""
     yield from (f"one model call for {line['canaries']}" for line in read_lines(evidence.folder / "leaks.jsonl"))
     canary_of = {user_id: row["canary"] for user_id, row in evidence.people.items()}
+    owner = {request_id: canary_of[row["user_id"]] for request_id, row in evidence.requests.items()}
+    for line in evidence.ledger:
+        request_id = line.get("request_id", "")
+        found = set(CANARY.findall(line.get("told", {}).get("content", ""))) | {
+            owner.get(request_id, line.get("canary"))
+        }
+        if "canary" in line and found != {line["canary"]}:
+            yield f"{line['kind']} of {line['canary']}: {request_id}"
     for line in evidence.webhook:
-        if set(CANARY.findall(line["text"])) - {line["person"]}:
+        found = set(CANARY.findall(line["text"])) | {owner.get(line["request_id"], line["person"])}
+        if found != {line["person"]}:
             yield f"webhook of {line['person']}: {line['request_id']}"
     for request_id, row in evidence.requests.items():
         if set(CANARY.findall(row["response"] or "")) - {canary_of[row["user_id"]]}:
             yield f"answer of {request_id}"
     for row in evidence.inbox:
-        if set(CANARY.findall(row["content"])) - {canary_of[row["user_id"]]}:
+        person = canary_of[row["user_id"]]
+        if set(CANARY.findall(row["content"])) | {owner.get(row["request_id"], person)} != {person}:
             yield f"inbox of {row['user_id']}: {row['request_id']}"
     for session_id, found in evidence.heard.items():
         if len(found) > 1:

@@ -91,6 +91,7 @@ class Client:
     async def ask(self, person: ChaosPerson, body: Json, *, wait_s: int, **facts: Any) -> Json | None:
         """Post a request. Returns the body of the 2xx; None when it was refused, which is written down too."""
         headers = {"idempotency-key": uuid.uuid4().hex, "prefer": f"wait={wait_s}" if wait_s else "respond-async"}
+        asked_at = time.time()
         status, answer = await self.call(person, "POST", "/api/v1/requests/generic", json=body, headers=headers)
         if status not in (200, 202):
             self.ledger.add(kind="refused", **_answered(status, answer), **facts)
@@ -98,8 +99,8 @@ class Client:
         self.accepted += 1
         key, to = headers["idempotency-key"], body.get("deliver_to", [])
         mine = {"request_id": answer["request_id"], "canary": person.canary}
-        known = {"session_id": answer["session_id"], "key": key, "deliver_to": to, **mine}
-        self.ledger.add(kind="accepted", **known, **facts)
+        known = {"session_id": answer["session_id"], "key": key, "deliver_to": to, **mine, **_answered(status, answer)}
+        self.ledger.add(kind="accepted", asked_at=asked_at, at=time.time(), **known, **facts)
         if self.chance.random() < 0.05:
             again, repeated = await self.call(person, "POST", "/api/v1/requests/generic", json=body, headers=headers)
             same = repeated.get("request_id", "") if again in (200, 202) else ""
@@ -220,13 +221,22 @@ class Client:
             path = f"/api/v1/requests/{request_id}/result?wait={RESULT_WAIT_S}"
             status, result = await self.call(person, "GET", path)
             if status == 200:
+                mine = {"request_id": request_id, "canary": person.canary}
+                self.ledger.add(kind="read", **mine, **_answered(status, result))
                 return result
         return None
 
 
 def _answered(status: int, answer: Json) -> Json:
-    """What of an answer goes into the ledger. Status 0: there was none."""
-    return {"status": status, "code": answer.get("code", "")}
+    """What of an answer goes into the ledger. Status 0: there was none. `told`: how a request has ended, and in which words,
+    where the answer has them."""
+    line: Json = {"status": status, "code": answer.get("code", "")}
+    if status == 200 and "request_id" in answer:
+        line["told"] = {"status": answer["status"]}
+        if "response" in answer:
+            response, error = answer["response"] or {}, answer["error"] or {}
+            line["told"]["content"] = response.get("content", "") or error.get("message", "")
+    return line
 
 
 async def perform(job: ClientJob) -> None:

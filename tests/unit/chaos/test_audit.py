@@ -24,14 +24,18 @@ def words(nonce: str, canary: str) -> str:
     return f"Here is your word again: nonce-{nonce} of canary-{canary}."
 
 
+def answer(nonce: str, canary: str) -> str:
+    return json.dumps({"content": words(nonce, canary)})
+
+
 def line(request_id: str, to: str) -> Json:
     known = {"request_id": request_id, "session_id": "s", "canary": ANA, "deliver_to": [to]}
     return {"kind": "accepted", "key": f"key {request_id}", "nonce": NONCES[request_id], "do": "answer", **known}
 
 
 def request(request_id: str, sequence: int) -> Json:
-    answer = json.dumps({"content": words(NONCES[request_id], ANA)})
-    facts = {"sequence": sequence, "status": "completed", "response": answer, "error": None, "error_code": None}
+    said = answer(NONCES[request_id], ANA)
+    facts = {"sequence": sequence, "status": "completed", "response": said, "error": None, "error_code": None}
     times = {"created_at": BEGIN, "ended_at": BEGIN + timedelta(minutes=1)}
     return {"session_id": "s", "user_id": "ana", "idempotency_key": f"key {request_id}", **facts, **times}
 
@@ -68,7 +72,7 @@ def clean(tmp_path: Path) -> Evidence:
         lanes=[],
         events=[],
         closing=[],
-        people={"ana": {"open_requests": 0, "canary": ANA}},
+        people={"ana": {"open_requests": 0, "canary": ANA}, "ben": {"open_requests": 0, "canary": BEN}},
         heard={"s": {ANA}},
         secrets={"a key": SECRET},
     )
@@ -101,6 +105,20 @@ def in_file(name: str, **values: object) -> Plant:
     return plant
 
 
+def rewritten(clean: Evidence, name: str, **values: object) -> Evidence:
+    """The first row of `webhook`, `inbox` or `deliveries` says something else."""
+    first, *others = getattr(clean, name)
+    return replace(clean, **{name: [first | values, *others]})
+
+
+def asked_at(times: dict[str, tuple[float, float]]) -> Plant:
+    """When the client asked, and when it was answered."""
+    return lambda clean: replace(
+        clean,
+        ledger=[line | dict(zip(("asked_at", "at"), times[line["request_id"]], strict=True)) for line in clean.ledger],
+    )
+
+
 def seen(kind: str, **facts: object) -> Plant:
     """A line of the client's ledger."""
     return lambda clean: replace(clean, ledger=[*clean.ledger, {"kind": kind, **facts}])
@@ -124,7 +142,19 @@ WRONG: list[tuple[str, str, Plant]] = [
     ("a person's count that is off", "stuck", changed("people", "ana", open_requests=1)),
     ("a failure without a cause", "ends", changed("requests", "r1", status="failed", error='{"message": "Sorry."}')),
     ("two ends", "ends", changed("runs", "r1", state="cancelled")),
-    ("another's answer", "ends", changed("requests", "r1", response=words(NONCES["r2"], ANA))),
+    ("another's answer", "ends", changed("requests", "r1", response=answer(NONCES["r2"], ANA))),
+    ("a request without a run of its number", "order", changed("runs", "r2", seq=3)),
+    ("a number before one that was given earlier", "order", asked_at({"r1": (20.0, 21.0), "r2": (10.0, 11.0)})),
+    ("an answer that tells another end", "contradictions",
+     seen("read", request_id="r1", told={"status": "cancelled", "content": words(NONCES["r1"], ANA)})),
+    ("an answer in other words", "contradictions",
+     seen("read", request_id="r1", told={"status": "completed", "content": words(NONCES["r2"], ANA)})),
+    ("a cancel that tells another end", "contradictions",
+     seen("cancel", request_id="r1", status=200, code="", told={"status": "cancelled"})),
+    ("a message that tells another end", "contradictions", lambda e: rewritten(e, "webhook", status="cancelled")),
+    ("a message in other words", "contradictions", lambda e: rewritten(e, "webhook", text=words(NONCES["r2"], ANA))),
+    ("a test message in other words", "contradictions", lambda e: rewritten(e, "inbox", content=words(NONCES["r1"], ANA))),
+    ("a request under another key", "repeats", changed("requests", "r1", idempotency_key="another key")),
     ("a key with two requests", "repeats", changed("requests", "r1", idempotency_key="key r2")),
     ("a repeat with another id", "repeats", seen("repeated", request_id="r1", repeat_id="r2", status=202, code="")),
     ("a repeat that is refused", "repeats", seen("repeated", request_id="r1", repeat_id="", status=409, code="session_ended")),
@@ -140,14 +170,31 @@ WRONG: list[tuple[str, str, Plant]] = [
      lambda e: replace(e, tickets=[], confirmations=[], ledger=[each | {"laptop": True} for each in e.ledger])),
     ("a message that did not arrive", "undelivered", lambda e: replace(e, webhook=[])),
     ("a delivery that nobody planned", "undelivered", lambda e: replace(e, deliveries=e.deliveries[:1])),
+    ("a delivery without its end", "undelivered", lambda e: rewritten(e, "deliveries", status="failed", reason="gone")),
+    ("a message that nobody planned", "messages", lambda e: rewritten(e, "webhook", message="d9")),
+    ("a message of another request", "messages", lambda e: rewritten(e, "webhook", request_id="r2")),
+    ("two messages of one request", "messages",
+     lambda e: replace(e, webhook=[*e.webhook, e.webhook[0] | {"message": "d3"}])),
     ("a message that came twice", "messages", lambda e: replace(e, webhook=e.webhook * 2)),
     ("a second test message", "messages", lambda e: replace(e, inbox=e.inbox * 2)),
     ("a second ticket", "tickets", lambda e: replace(e, tickets=e.tickets * 2)),
+    ("a second ticket of a laptop", "tickets",
+     lambda e: replace(e, tickets=[*e.tickets, {"variables": {"correlation_id": "c2", "laptop_serial_number": "SN1"}}])),
     ("a ticket without a yes", "tickets", lambda e: replace(e, confirmations=[])),
     ("a ticket that is not there", "tickets", lambda e: replace(e, tickets=[])),
     ("runs out of order", "order", changed("runs", "r1", ended_at=BEGIN + timedelta(hours=1))),
+    ("a message without a word", "untold", lambda e: rewritten(e, "webhook", text="")),
+    ("an open request that nobody saw accepted", "stuck",
+     lambda e: changed("requests", "r1", status="processing")(replace(e, ledger=e.ledger[1:]))),
     ("a failure without a word", "untold", changed("requests", "r1", status="failed", error="{}")),
-    ("a foreign canary in an answer", "leaks", changed("requests", "r1", response=words(NONCES["r1"], BEN))),
+    ("a foreign canary in an answer", "leaks", changed("requests", "r1", response=answer(NONCES["r1"], BEN))),
+    ("a foreign canary in a webhook", "leaks", lambda e: rewritten(e, "webhook", text=words(NONCES["r1"], BEN))),
+    ("a foreign canary in an inbox", "leaks", lambda e: rewritten(e, "inbox", content=words(NONCES["r2"], BEN))),
+    ("a foreign canary in what a client was told", "leaks",
+     seen("read", request_id="r1", canary=ANA, told={"status": "completed", "content": words(NONCES["r1"], BEN)})),
+    ("another's request in what a client was told", "leaks", seen("read", request_id="r1", canary=BEN)),
+    ("a message without a canary at another's webhook", "leaks", lambda e: rewritten(e, "webhook", text="Sorry.", person=BEN)),
+    ("a message without a canary in another's inbox", "leaks", lambda e: rewritten(e, "inbox", content="Sorry.", user_id="ben")),
     ("a foreign canary in a session", "leaks", lambda e: replace(e, heard={"s": {ANA, BEN}})),
     ("a foreign canary in a model call", "leaks", in_file("leaks.jsonl", canaries=[ANA, BEN])),
     ("a secret in a log", "secrets", logged(f"token {SECRET}")),
@@ -203,6 +250,18 @@ def test_only_an_exit_leaves_an_outcome_unknown() -> None:
         {"point": "dispatcher.committed", "kind": "exit", "ref": "d1", "at": 4.0},
     ]
     assert ambiguous_deaths(struck) == {"d1": [1.0], "d2": [1.0]}
+
+
+def test_test_messages_that_arrive_in_another_order_are_found(clean: Evidence) -> None:
+    later = clean.inbox[0] | {"delivery_id": "d3", "request_id": "r1", "received_at": "2026-05-04T09:00:03Z"}
+    assert audit(replace(clean, inbox=[*clean.inbox, later])).by_check["order"]
+
+
+@pytest.mark.parametrize("times", [{"r1": (10.0, 12.0), "r2": (11.0, 13.0)}, {"r1": (11.0, 13.0), "r2": (10.0, 12.0)}])
+def test_questions_that_were_asked_at_once_have_no_order(
+    times: dict[str, tuple[float, float]], clean: Evidence
+) -> None:
+    assert audit(asked_at(times)(clean)).is_clean
 
 
 def test_nothing_excuses_a_second_ticket(clean: Evidence) -> None:
@@ -300,13 +359,15 @@ def test_what_a_client_may_be_told_is_no_refusal(clean: Evidence) -> None:
     answers: list[Plant] = [
         seen("refused", status=409, code="session_ended", do="answer", may_close=True),
         seen("cancel", request_id="r1", status=202, code=""),
-        seen("cancel", request_id="r1", status=200, code=""),
+        seen("cancel", request_id="r1", canary=ANA, status=200, code="", told={"status": "completed"}),
+        seen("read", request_id="r1", told={"status": "completed", "content": words(NONCES["r1"], ANA)}),
+        asked_at({"r1": (10.0, 11.0), "r2": (12.0, 13.0)}),
         seen("close", session_id="s", status=200, code="", state="closing"),
         seen("close", session_id="s", status=200, code="", state="closed"),
         seen("repeated", request_id="r1", repeat_id="r1", status=200, code=""),
     ]
-    for answer in answers:
-        assert audit(answer(clean)).is_clean
+    for each in answers:
+        assert audit(each(clean)).is_clean
 
 
 def test_an_approval_whose_run_failed_may_be_without_an_outcome(clean: Evidence) -> None:
