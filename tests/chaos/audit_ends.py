@@ -60,7 +60,9 @@ def ends(evidence: Evidence) -> Iterable[str]:
             continue
         if not _may_end_so(line, row):
             yield f"{request_id}: {row['status']} ({row['error']}), asked for {line.get('do', 'a laptop')}"
-        elif row["status"] == "completed" and "nonce" in line and f"nonce-{line['nonce']}" not in (row["response"] or ""):
+        elif (
+            row["status"] == "completed" and "nonce" in line and f"nonce-{line['nonce']}" not in (row["response"] or "")
+        ):
             yield f"{request_id}: another answer than its own"
 
 

@@ -153,9 +153,8 @@ def leaks(evidence: Evidence) -> Iterable[str]:
     owner = {request_id: canary_of[row["user_id"]] for request_id, row in evidence.requests.items()}
     for line in evidence.ledger:
         request_id = line.get("request_id", "")
-        found = set(CANARY.findall(line.get("told", {}).get("content", ""))) | {
-            owner.get(request_id, line.get("canary"))
-        }
+        said = line.get("told", {}).get("content", "")
+        found = {*CANARY.findall(said), owner.get(request_id, line.get("canary"))}
         if "canary" in line and found != {line["canary"]}:
             yield f"{line['kind']} of {line['canary']}: {request_id}"
     for line in evidence.webhook:
@@ -169,9 +168,9 @@ def leaks(evidence: Evidence) -> Iterable[str]:
         person = canary_of[row["user_id"]]
         if set(CANARY.findall(row["content"])) | {owner.get(row["request_id"], person)} != {person}:
             yield f"inbox of {row['user_id']}: {row['request_id']}"
-    for session_id, found in evidence.heard.items():
-        if len(found) > 1:
-            yield f"session {session_id} holds words of {sorted(found)}"
+    for session_id, canaries in evidence.heard.items():
+        if len(canaries) > 1:
+            yield f"session {session_id} holds words of {sorted(canaries)}"
 
 
 def secrets(evidence: Evidence) -> Iterable[str]:

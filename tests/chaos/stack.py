@@ -32,7 +32,7 @@ from tests.chaos.lines import Lines
 from tests.load.fake_responses import MODEL
 
 # Processes die, the machine does not: what was written to a file stays. What is committed must be in the file.
-DATABASE = {"fsync": "off", "max_connections": "300", "log_lock_waits": "on"}
+DATABASE = {"fsync": "off", "max_connections": "300"}
 READY_TIMEOUT_S = 300.0
 STOP_WITHIN_S = 60.0
 REPLICAS = 2

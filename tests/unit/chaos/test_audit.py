@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ BEGIN = datetime(2026, 5, 4, 9, tzinfo=UTC)
 ANA, BEN = "a" * 16, "b" * 16
 SECRET = "a-secret-of-the-run"
 NONCES = {"r1": "1" * 32, "r2": "2" * 32}
+
+APPROVED: Json = {"id": "c1", "state": "approved", "outcome": '{"status":"opened"}', "answered_by": "r2"}
 
 type Plant = Callable[[Evidence], Evidence]
 
@@ -44,6 +47,10 @@ def run(sequence: int) -> Json:
     return {"session_id": "s", "seq": sequence, "state": "completed", "ended_at": BEGIN + timedelta(seconds=sequence)}
 
 
+def ticket(confirmation: str, serial: str) -> Json:
+    return {"variables": {"correlation_id": confirmation, "laptop_serial_number": serial}}
+
+
 @pytest.fixture
 def clean(tmp_path: Path) -> Evidence:
     """Ana asks twice in one session; one answer goes to her webhook, one to her inbox; she has one ticket."""
@@ -56,7 +63,7 @@ def clean(tmp_path: Path) -> Evidence:
         folder=tmp_path,
         ledger=[line("r1", "webhook"), line("r2", "test")],
         webhook=[message | {"message": "d1", "request_id": "r1", "text": words(NONCES["r1"], ANA)}],
-        tickets=[{"variables": {"correlation_id": "c1", "laptop_serial_number": "SN1"}}],
+        tickets=[ticket("c1", "SN1")],
         inbox=[inbox | {"delivery_id": "d2", "request_id": "r2"}],
         ambiguous={},
         deaths=[],
@@ -66,7 +73,7 @@ def clean(tmp_path: Path) -> Evidence:
             {"id": "d1", "request_id": "r1", "integration": "webhook", **delivery},
             {"id": "d2", "request_id": "r2", "integration": "test", **delivery},
         ],
-        confirmations=[{"id": "c1", "state": "approved", "outcome": '{"status":"opened"}', "answered_by": "r2"}],
+        confirmations=[APPROVED],
         work=[],
         dead=[],
         lanes=[],
@@ -108,7 +115,8 @@ def in_file(name: str, **values: object) -> Plant:
 def rewritten(clean: Evidence, name: str, **values: object) -> Evidence:
     """The first row of `webhook`, `inbox` or `deliveries` says something else."""
     first, *others = getattr(clean, name)
-    return replace(clean, **{name: [first | values, *others]})
+    changes: dict[str, Any] = {name: [first | values, *others]}
+    return replace(clean, **changes)
 
 
 def asked_at(times: dict[str, tuple[float, float]]) -> Plant:
@@ -155,7 +163,8 @@ WRONG: list[tuple[str, str, Plant]] = [
     ("a message in other words", "contradictions", lambda e: rewritten(e, "webhook", text=words(NONCES["r2"], ANA))),
     ("a test message in other words", "contradictions", lambda e: rewritten(e, "inbox", content=words(NONCES["r1"], ANA))),
     ("a request under another key", "repeats", changed("requests", "r1", idempotency_key="another key")),
-    ("a key with two requests", "repeats", changed("requests", "r1", idempotency_key="key r2")),
+    ("a key with two requests", "repeats",
+     lambda e: changed("requests", "r1", idempotency_key="key r2")(replace(e, ledger=e.ledger[1:]))),
     ("a repeat with another id", "repeats", seen("repeated", request_id="r1", repeat_id="r2", status=202, code="")),
     ("a repeat that is refused", "repeats", seen("repeated", request_id="r1", repeat_id="", status=409, code="session_ended")),
     ("a refusal", "refusals", seen("refused", status=409, code="session_ended", do="answer")),
@@ -174,12 +183,13 @@ WRONG: list[tuple[str, str, Plant]] = [
     ("a message that nobody planned", "messages", lambda e: rewritten(e, "webhook", message="d9")),
     ("a message of another request", "messages", lambda e: rewritten(e, "webhook", request_id="r2")),
     ("two messages of one request", "messages",
-     lambda e: replace(e, webhook=[*e.webhook, e.webhook[0] | {"message": "d3"}])),
+     lambda e: replace(e, webhook=[*e.webhook, e.webhook[0] | {"message": "d3"}],
+                       deliveries=[*e.deliveries, e.deliveries[0] | {"id": "d3"}])),
     ("a message that came twice", "messages", lambda e: replace(e, webhook=e.webhook * 2)),
     ("a second test message", "messages", lambda e: replace(e, inbox=e.inbox * 2)),
-    ("a second ticket", "tickets", lambda e: replace(e, tickets=e.tickets * 2)),
+    ("a second ticket", "tickets", lambda e: replace(e, tickets=[*e.tickets, ticket("c1", "SN2")])),
     ("a second ticket of a laptop", "tickets",
-     lambda e: replace(e, tickets=[*e.tickets, {"variables": {"correlation_id": "c2", "laptop_serial_number": "SN1"}}])),
+     lambda e: replace(e, tickets=[*e.tickets, ticket("c2", "SN1")], confirmations=[*e.confirmations, APPROVED | {"id": "c2"}])),
     ("a ticket without a yes", "tickets", lambda e: replace(e, confirmations=[])),
     ("a ticket that is not there", "tickets", lambda e: replace(e, tickets=[])),
     ("runs out of order", "order", changed("runs", "r1", ended_at=BEGIN + timedelta(hours=1))),
