@@ -41,7 +41,8 @@ case when split_part(queue, '.', 2) in ('requests', 'runs', 'ends', 'inbound') t
 WORK_ITEMS = f"""
 select ($1::text || ':' || id) collate "C" as id, $1 as service, {KIND} as kind, queue,
        case when not payload ? 'close' then coalesce(payload -> 'event' ->> 'requestid', ref) else '' end as ref,
-       coalesce(last_error, '') as cause, attempts, lost, created_at, dead_at, not payload ? '{PURGED}' as replayable, payload
+       coalesce(last_error, '') as cause, attempts, lost, created_at, dead_at,
+       not payload ? '{PURGED}' and payload -> 'body' is distinct from 'null' as replayable, payload
 from work_items
 where dead_at is not null and starts_with(queue, $1 || '.') and not queue = any($2::text[])
 """
@@ -112,7 +113,7 @@ class WorkItemBox:
     async def replay(self, letter_id: str) -> None:
         number, row = self._number(letter_id), await self._row(letter_id)
         if not row["replayable"]:
-            raise Gone("Its content was removed after its retention time, so it cannot be done again.")
+            raise Gone("Its content was too large, or was removed after its time, so it cannot be done again.")
         if not await replay(self.database, number, [row["queue"]]):
             raise NotFound
         self.wake(row["queue"])

@@ -15,7 +15,7 @@ from shared_models.causes import MAX_CAUSE_LENGTH
 from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.errors import ServiceError
-from shared_models.events import MAX_EVENT_BYTES, CloudEvent, parse_http
+from shared_models.events import CloudEvent, parse_http
 from shared_models.telemetry import EVENTS_REFUSED
 from shared_models.work_item import Completed, GiveUp, WorkItem
 from shared_models.work_queue import WorkQueue
@@ -23,6 +23,7 @@ from shared_models.work_queue import WorkQueue
 MAX_HEADERS = 64
 MAX_HEADER_CHARS = 4096
 MAX_ATTRIBUTE_CHARS = 200
+MAX_LENGTH_DIGITS = 18
 PURGED = "purged"
 """The key in the payload of a dead letter whose content was removed after its time."""
 ATTRIBUTES = ("type", "id", "source", "subject", "requestid", "sessionid", "time")
@@ -49,14 +50,14 @@ def refused_queue(service: ServiceName) -> str:
 
 
 async def keep_refused(
-    database: Database, service: ServiceName, *, headers: Mapping[str, str], body: bytes, cause: str
+    database: Database, service: ServiceName, *, headers: Mapping[str, str], body: bytes | None, cause: str
 ) -> None:
     """Keep an event that this service will never take. Refused again, it stays one row, whose attempts count up.
 
-    Of the headers, names in lower case, only `ce-*` and `content-type` are kept; of a body over 1 MiB nothing, so that it
-    cannot be replayed. `cause` is read by operators: no content, no secrets. Raises Unavailable: nothing was kept."""
+    Of the headers, names in lower case, only `ce-*` and `content-type` are kept. `body` None: it was too large to be read
+    to its end; nothing of it is kept, so that it cannot be replayed. `cause` is read by operators: no content, no secrets. Raises Unavailable: nothing was kept."""
     payload = letter(headers, body)
-    ref = same_event(payload["headers"], body)
+    ref = same_event(payload["headers"], f"{payload['size_bytes']} bytes".encode() if body is None else body)
     await keep(database, refused_queue(service), payload, ref=ref, cause=cause)
     EVENTS_REFUSED.labels(service.value).inc()
 
@@ -69,8 +70,10 @@ async def keep(database: Database, queue: str, payload: dict[str, Any], *, ref: 
         await tx.execute(KEEP, queue, ref, payload, reason)
 
 
-def letter(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-    """The payload of such a row: `headers`, `body` (base64; null when too large) and `event`, the attributes to show."""
+def letter(headers: Mapping[str, str], body: bytes | None) -> dict[str, Any]:
+    """The payload of such a row: `headers`, `body` (base64; null when too large), its size, and `event`, the attributes to show.
+
+    The size of a body that is not here is what was declared, if anything was."""
     kept = dict(
         [
             (name, value.replace("\x00", "")[:MAX_HEADER_CHARS])
@@ -78,13 +81,17 @@ def letter(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
             if name.startswith("ce-") or name == "content-type"
         ][:MAX_HEADERS]
     )
-    is_whole = len(body) <= MAX_EVENT_BYTES
     return {
         "headers": kept,
-        "body": base64.b64encode(body).decode() if is_whole else None,
-        "size_bytes": len(body),
-        "event": _attributes(kept, body if is_whole else b""),
+        "body": None if body is None else base64.b64encode(body).decode(),
+        "size_bytes": _declared_size(headers) if body is None else len(body),
+        "event": _attributes(kept, body or b""),
     }
+
+
+def _declared_size(headers: Mapping[str, str]) -> int | None:
+    length = headers.get("content-length", "")[:MAX_LENGTH_DIGITS]
+    return int(length) if length.isdecimal() else None
 
 
 def same_event(headers: Mapping[str, str], body: bytes) -> str:

@@ -60,7 +60,9 @@ class EventEndpoint:
                 body += chunk
             check_once(request)
             await self._take(parse_http(headers, bytes(body)))
-        except (PayloadTooLarge, asyncpg.DataError) as exc:
+        except PayloadTooLarge as exc:
+            return await self._refuse(headers, None, exc)
+        except asyncpg.DataError as exc:
             return await self._refuse(headers, bytes(body), exc)
         except ServiceError as exc:
             if exc.retryable or exc.status >= 500:
@@ -79,8 +81,8 @@ class EventEndpoint:
         ):
             await self.take(event)
 
-    async def _refuse(self, headers: dict[str, str], body: bytes, cause: Exception) -> Response:
-        """Keep it, then refuse it; if it cannot be kept, it is not refused yet."""
+    async def _refuse(self, headers: dict[str, str], body: bytes | None, cause: Exception) -> Response:
+        """Keep it, then refuse it; if it cannot be kept, it is not refused yet. `body` None: it was not read to its end."""
         words = _words(cause)
         log.warning("event_refused", cause=words, event_id=headers.get("ce-id", ""))
         try:

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 from shared_models.database import Database
+from shared_models.dead_letter_box import WorkItemBox
 from shared_models.dead_letters import keep_refused, refused_events
 from shared_models.enums import ServiceName
 from shared_models.errors import InvalidRequest
-from shared_models.events import MAX_EVENT_BYTES, CloudEvent
+from shared_models.events import CloudEvent
+from shared_models.operations import DeadLetterFilter
 from shared_models.work_statements import replay
 from shared_models.worker import Worker
 
@@ -72,10 +74,12 @@ async def test_a_structured_event_is_told_by_its_own_attributes_and_not_by_its_d
 
 
 async def test_of_an_event_that_is_too_large_only_its_size_is_kept(database: Database) -> None:
-    body = b"x" * (MAX_EVENT_BYTES + 1)
-    await keep_refused(database, SERVICE, headers=HEADERS, body=body, cause="too large")
+    headers = HEADERS | {"content-length": "1048577"}
+    await keep_refused(database, SERVICE, headers=headers, body=None, cause="too large")
     [row] = await rows(database)
-    assert (row["payload"]["body"], row["payload"]["size_bytes"]) == (None, MAX_EVENT_BYTES + 1)
+    assert (row["payload"]["body"], row["payload"]["size_bytes"]) == (None, 1_048_577)
+    [letter] = await WorkItemBox(database, SERVICE, lambda _queue: None).page(DeadLetterFilter(), None, 10)
+    assert not letter.replayable
 
 
 async def test_a_replayed_event_is_taken_again_and_gone_when_it_was_taken(database: Database) -> None:
@@ -121,7 +125,7 @@ async def test_a_replayed_event_whose_content_is_gone_is_dead_again_and_says_so(
     await worker.start()
     queue = refused_events(database, worker.id, SERVICE, take)
     queue.start()
-    await keep_refused(database, SERVICE, headers=HEADERS, body=b"x" * (MAX_EVENT_BYTES + 1), cause="too large")
+    await keep_refused(database, SERVICE, headers=HEADERS, body=None, cause="too large")
     [row] = await rows(database)
     assert await replay(database, row["id"], [QUEUE])
     queue.wake()

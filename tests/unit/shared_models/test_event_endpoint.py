@@ -12,7 +12,7 @@ import httpx
 import pytest
 import structlog
 from fastapi import FastAPI
-from shared_models import event_endpoint, web
+from shared_models import dead_letters, event_endpoint, web
 from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.errors import (
@@ -187,7 +187,9 @@ async def test_more_than_a_mebibyte_is_a_400_whether_or_not_it_says_so(
     headers = EVENT.to_binary()[0] | token()
     assert (await send(client, content=b"x" * 17 * 65_536)).status_code == 400
     assert (await send(client, content=chunks(), headers=headers)).status_code == 400
-    assert len(consumer.kept) == 2
+    assert [letter["body"] for letter in consumer.kept] == [None, None]
+    declared, chunked = (dead_letters.letter(letter["headers"], letter["body"]) for letter in consumer.kept)
+    assert (declared["size_bytes"], chunked["size_bytes"]) == (17 * 65_536, None)
 
 
 async def test_other_methods_are_not_there(client: httpx.AsyncClient) -> None:
