@@ -29,14 +29,14 @@ PURGED = "purged"
 ATTRIBUTES = ("type", "id", "source", "subject", "requestid", "sessionid", "time")
 """What an operator is shown of an event: its metadata, never its data."""
 
-# Two statements: the second must see what another delivery of the same event has kept meanwhile.
+# Two statements: the second must see what another delivery of the same event has kept meanwhile. A row that is being
+# replayed is about to be deleted: what comes back meanwhile makes a new one.
 LOCK = "select pg_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0))"
 KEEP = """
 with known as (
   update work_items
-  set attempts = least(attempts + 1, 32767), last_error = $4,
-      dead_at = case when dead_at is not null then now() end
-  where queue = $1 and ref = $2
+  set attempts = least(attempts + 1, 32767), last_error = $4, dead_at = now()
+  where queue = $1 and ref = $2 and dead_at is not null
   returning id
 )
 insert into work_items (queue, ref, payload, attempts, last_error, dead_at)

@@ -117,6 +117,37 @@ async def test_a_replayed_event_is_taken_again_and_gone_when_it_was_taken(databa
     await worker.stop()
 
 
+async def test_an_event_that_is_refused_during_its_replay_stays_in_the_list(database: Database) -> None:
+    """A dead event's replay sends it to the broker: it may come back dead before the replay is over."""
+    is_sent, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def take(_event: CloudEvent) -> None:
+        is_sent.set()
+        await may_go_on.wait()
+
+    worker = Worker(database, SERVICE)
+    await worker.start()
+    queue = refused_events(database, worker.id, SERVICE, take)
+    queue.start()
+    await keep_refused(database, SERVICE, headers=HEADERS, body=b"{}", cause="refused")
+    [row] = await rows(database)
+    assert await replay(database, row["id"], [QUEUE])
+    queue.wake()
+    await asyncio.wait_for(is_sent.wait(), 5)
+    await keep_refused(database, SERVICE, headers=HEADERS, body=b"{}", cause="refused again")
+    may_go_on.set()
+
+    async def is_over() -> bool:
+        return row["id"] not in [each["id"] for each in await rows(database)]
+
+    await eventually(is_over)
+    assert [(each["last_error"], each["dead_at"] is not None) for each in await rows(database)] == [
+        ("refused again", True)
+    ]
+    await queue.stop()
+    await worker.stop()
+
+
 async def test_a_replayed_event_whose_content_is_gone_is_dead_again_and_says_so(database: Database) -> None:
     async def take(_event: CloudEvent) -> None:
         raise AssertionError("nothing to take")
