@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 
 import httpx
 import pytest
@@ -139,6 +140,23 @@ async def test_a_strange_answer_is_told_to_the_operators_and_tried_again(
             return [event.subject for event in broker.of(CREATED)] == [f"request/{accepted['request_id']}"]
 
         await eventually(sent)
+
+
+async def test_a_broker_that_says_when_to_come_back_is_not_asked_before(database_url: str) -> None:
+    async with eventing(database_url) as (made, replica, broker):
+        broker.answer = lambda _event: httpx.Response(503, headers={"retry-after": "60"})
+        database = replica.parts.database
+        before = await database.fetchval("select now()")
+        assert isinstance(before, datetime)
+        await replica.post(await made.person())
+
+        async def was_refused() -> bool:
+            return [attempts for attempts, _, _ in await rows(replica)] == [1]
+
+        await eventually(was_refused)
+        due = await database.fetchval("select min(run_at) from lanes")
+        assert isinstance(due, datetime)
+        assert due >= before + timedelta(seconds=60)
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])

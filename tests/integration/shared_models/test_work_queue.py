@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from datetime import datetime, timedelta
 
 import pytest
 from shared_models.database import Database
@@ -107,6 +108,25 @@ async def test_failures_are_counted_and_end_as_a_dead_letter_that_can_be_replaye
     await eventually(queues.is_empty)
     assert tries[-1] == 0
     assert await queues.database.fetchval("select count(*) from work_items") == 1
+
+
+@pytest.mark.parametrize("key", ["k", None])
+async def test_who_asks_for_a_pause_is_not_called_before_it_is_over(queues: Queues, key: str | None) -> None:
+    async def handle(_item: WorkItem) -> None:
+        raise UpstreamUnavailable("busy", retry_after_s=60)
+
+    before = await queues.database.fetchval("select now()")
+    assert isinstance(before, datetime)
+    queue = queues.start(handle)
+    await queues.put("a", key=key, queue=queue)
+
+    async def has_failed() -> bool:
+        return await queues.database.fetchval("select attempts from work_items") == 1
+
+    await eventually(has_failed)
+    due = await queues.database.fetch("select run_at from work_items union all select run_at from lanes")
+    assert len(due) == (1 if key is None else 2)
+    assert all(row["run_at"] >= before + timedelta(seconds=60) for row in due)
 
 
 @pytest.mark.parametrize("error", [GiveUp("never"), InvalidRequest("never")])
