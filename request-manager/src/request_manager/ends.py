@@ -139,6 +139,16 @@ class Ends:
         if queued:
             log.warning("ends_due", requests=queued)
             self.queue.wake()
+        if queued is not None:
+            await self._end_dead()
+
+    async def _end_dead(self) -> None:
+        """`on_dead` is not heard of a row whose workers died, nor when its own process dies just then."""
+        for item in await upkeep.dead_ends(self.database):
+            try:
+                await self.on_dead(item, "")
+            except Exception:
+                log.exception("dead_end_not_ended", work_item=item.id)
 
     async def sweep_for_ever(self) -> None:
         while True:

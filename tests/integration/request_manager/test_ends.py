@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from request_manager.domain.ends import EndReason
+from request_manager.domain.ends import STATUS, EndReason, error_of
 from request_manager.ends import TRIES_OF_OVERDUE
 from request_manager.store.accept import REQUESTS_QUEUE
 from request_manager.store.requests import ENDS_QUEUE
@@ -235,6 +235,47 @@ async def test_a_hand_over_whose_worker_died_too_often_ends_by_the_sweep(
     await replica.parts.ends.sweep()
     result = (await replica.get(ana, f"/api/v1/requests/{request_id}/result", wait=20)).json()
     assert (result["status"], result["error"]["code"]) == ("failed", "handover_failed")
+
+
+async def die(replica: Replica) -> None:
+    """As if the worker of each wanted end had died too often."""
+    database = replica.parts.database
+    await database.execute("update work_items set dead_at = now(), leased_by = null where queue = $1", ENDS_QUEUE)
+
+
+@pytest.mark.parametrize("reason", [EndReason.EXPIRED, EndReason.UNDELIVERABLE])
+async def test_an_end_whose_worker_died_too_often_comes_by_the_sweep(
+    stage: Stage, replica: Replica, ana: Someone, reason: EndReason
+) -> None:
+    stage.agents.holds = True
+    request_id = await running(stage, replica, ana, integration_type="webhook")
+    await replica.parts.ends.queue.stop()
+    await replica.parts.ends.ask(UUID(request_id), reason)
+    await replica.parts.ends.sweep()
+    status = (await replica.get(ana, f"/api/v1/requests/{request_id}/status")).json()["status"]
+    assert status == "accepted", "it is still to be asked for"
+    await die(replica)
+    for _ in range(2):
+        await replica.parts.ends.sweep()
+    result = (await replica.get(ana, f"/api/v1/requests/{request_id}/result")).json()
+    assert result["error"]["code"] == error_of(reason).code
+
+    async def told() -> bool:
+        return [answer.status for answer in stage.dispatcher.told] == [STATUS[reason]]
+
+    await eventually(told)
+
+
+async def test_a_close_whose_worker_died_too_often_comes_by_the_sweep(
+    stage: Stage, replica: Replica, ana: Someone
+) -> None:
+    stage.agents.holds = True
+    await running(stage, replica, ana)
+    await replica.parts.ends.queue.stop()
+    await replica.parts.ends.close_session(stage.agents.asked[0].session_id)
+    await die(replica)
+    await replica.parts.ends.sweep()
+    assert await replica.parts.database.fetchval("select status from conversations") == "closed"
 
 
 async def test_a_run_that_is_at_work_though_its_hand_over_is_dead_brings_its_answer(

@@ -1,6 +1,7 @@
 """Statements of the sweep. Each is a small batch."""
 
 from shared_models.database import Database
+from shared_models.work_item import WorkItem
 from shared_models.work_statements import REMOVE_IDLE_LANES, enqueue
 
 from request_manager.domain.ends import EndReason
@@ -47,6 +48,17 @@ work as (
 select count(*) from item
 """
 
+# What was given up while its process died, and so was never acted upon.
+DEAD_ENDS = f"""
+select w.id, w.queue, w.key, w.ref, w.payload from work_items w
+where w.queue = '{ENDS_QUEUE}' and w.dead_at is not null
+  and case when w.payload ? 'close'
+      then exists (select from conversations c where c.session_id = w.ref::uuid and c.status = 'closing')
+      else w.payload ->> 'reason' in ('{EndReason.EXPIRED}', '{EndReason.UNDELIVERABLE}')
+           and exists (select from request_logs r where r.request_id = w.ref::uuid and r.ended_at is null) end
+order by w.id limit {BATCH}
+"""
+
 FREE_KEYS = f"""
 update request_logs set idempotency_key = null, body_hash = null where request_id in (
   select request_id from request_logs
@@ -67,3 +79,8 @@ async def sweep(database: Database) -> int | None:
     for statement in (FREE_KEYS, REMOVE_IDLE_LANES):
         await database.execute(statement)
     return int(queued)
+
+
+async def dead_ends(database: Database) -> list[WorkItem]:
+    """Given up, though the request is still open or the conversation still closing."""
+    return [WorkItem(**dict(row)) for row in await database.fetch(DEAD_ENDS)]
