@@ -18,6 +18,7 @@ DELIVERED = (
     "select request_id::text, status from delivery_logs where status in ('delivered', 'failed') and kind <> 'note'"
 )
 OUTCOMES = {"delivered": EventType.DELIVERY_SUCCEEDED, "failed": EventType.DELIVERY_FAILED}
+REFUSALS = ("dead_letters", "dropped", "copies_refused")
 
 type Sighting = tuple[str, str]
 
@@ -64,8 +65,8 @@ class Ingress:
             except AssertionError:
                 raise AssertionError(f"never seen at the broker: {never}") from None
         assert self.broker is not None
-        lost = {name: count for name, count in self.broker.counts.items() if name in ("dead_letters", "dropped")}
-        assert not any(lost.values()), f"a service has refused events: {lost}"
+        refused = {name: count for name, count in self.broker.counts.items() if name in REFUSALS}
+        assert not any(refused.values()), f"a service has refused events: {refused}"
         if self.mode is Mode.TWICE and self.seen:
             assert self.broker.counts["copies"], "this broker sends everything twice"
 

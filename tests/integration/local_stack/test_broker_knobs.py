@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from local_stack.broker.knobs import Knobs
 from pydantic import ValidationError
+from starlette.responses import Response
 
 from tests.support.broker import ORDERED, Json, Receiver, broker, running_broker, running_receiver, trigger
 
@@ -47,6 +48,20 @@ async def test_every_event_is_delivered_once_more_for_each_copy(
 ) -> None:
     ids = await sent_with(Knobs(copies=1), empty_database_url, tmp_path, receiver)
     assert all(of_key(ids, key) == in_turn(key, times=2) for key in KEYS)
+
+
+@pytest.mark.parametrize(("second", "third", "refused"), [(202, 202, 0), (400, 202, 1), (503, 202, 0), (503, 400, 1)])
+async def test_a_copy_is_tried_again_as_its_event_would_be_and_counted_when_it_is_refused(
+    empty_database_url: str, tmp_path: Path, receiver: Receiver, second: int, third: int, refused: int
+) -> None:
+    answers = iter((202, second, third))
+    receiver.scripts["/in"] = lambda _received: Response(status_code=next(answers))
+    async with running_broker(empty_database_url, tmp_path, OBJECTS, receiver) as running:
+        running.broker.set_knobs(Knobs(copies=1))
+        await running.send(id="a")
+        await running.idle()
+        counts = running.broker.counts
+        assert (counts["copies"], counts["copies_refused"], counts["dead_letters"]) == (1, refused, 0)
 
 
 async def test_keys_overtake_each_other_but_never_themselves(

@@ -62,7 +62,7 @@ class Courier:
             answer = await self._attempt(event, headers, to, policy.timeout_s)
             verdict = await self._settled(answer, publish)
             if verdict is Verdict.DONE:
-                await self._copies(event, headers, to, policy.timeout_s)
+                await self._copies(event, headers, to, policy)
                 return None
             if verdict is Verdict.FAILED or retry == policy.retry:
                 return Failure(to.url, answer)
@@ -96,10 +96,17 @@ class Courier:
             return NO_ANSWER
         return answer
 
-    async def _copies(self, event: Event, headers: dict[str, str], to: Destination, timeout_s: float) -> None:
+    async def _copies(self, event: Event, headers: dict[str, str], to: Destination, policy: Policy) -> None:
+        """A copy is tried again as its event would be; `copies_refused` are those that were not taken in the end."""
         for _ in range(self.mischief.knobs.copies):
             self.counts["copies"] += 1
-            await self._post(event, headers, to, timeout_s)
+            for retry in range(1, policy.retry + 2):
+                answer = await self._post(event, headers, to, policy.timeout_s)
+                verdict = judge(answer, self.mode)
+                if verdict is not Verdict.RETRY or retry > policy.retry:
+                    break
+                await asyncio.sleep(pause_s(policy, retry, answer, self.mode))
+            self.counts["copies_refused"] += verdict in (Verdict.RETRY, Verdict.FAILED)
 
     async def _post(self, event: Event, headers: dict[str, str], to: Destination, timeout_s: float) -> Answer:
         assert self._http is not None
