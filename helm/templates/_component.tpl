@@ -9,6 +9,7 @@
 {{- $secrets := include (printf "ssa.secrets.%s" .name) . | fromYaml }}
 {{- $mayMigrate := and (eq .root.Values.migrations.mode "init") (ne .name "servicenow-mcp") }}
 {{- $sendsToken := hasKey $settings "BROKER_TOKEN_FILE" }}
+{{- $asksCluster := hasKey $settings "EVENTS_OIDC_TOKEN_FILE" }}
 {{- if $values.serviceAccount.create }}
 apiVersion: v1
 kind: ServiceAccount
@@ -130,6 +131,9 @@ spec:
             {{- if $sendsToken }}
             - {name: broker-token, mountPath: /run/broker-token, readOnly: true}
             {{- end }}
+            {{- if $asksCluster }}
+            - {name: cluster, mountPath: /run/cluster, readOnly: true}
+            {{- end }}
             {{- with $values.extraVolumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
@@ -145,6 +149,15 @@ spec:
           projected:
             sources:
               - serviceAccountToken: {audience: {{ .root.Values.eventing.oidc.brokerAudience }}, expirationSeconds: 3600, path: token}
+        {{- end }}
+        {{- if $asksCluster }}
+        - name: cluster
+          projected:
+            sources:
+              - serviceAccountToken: {expirationSeconds: 3600, path: token}
+              - configMap:
+                  name: kube-root-ca.crt
+                  items: [{key: ca.crt, path: ca.crt}]
         {{- end }}
         {{- with $values.extraVolumes }}
         {{- toYaml . | nindent 8 }}

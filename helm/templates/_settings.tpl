@@ -35,8 +35,14 @@ EVENTS_AUTH: {{ .auth }}
 EVENTS_OIDC_ISSUER: {{ .oidc.issuer | quote }}
 EVENTS_OIDC_AUDIENCE: {{ .oidc.audience | quote }}
 EVENTS_OIDC_SUBJECTS: {{ .oidc.subjects | quote }}
-{{- with .oidc.jwksUrl }}
+{{- $isCluster := regexMatch "^https://kubernetes[.]default[.]svc([.:/]|$)" .oidc.issuer }}
+{{- /* The API server's discovery document names an address of its own, which is not the issuer's. */ -}}
+{{- with .oidc.jwksUrl | default (ternary (printf "%s/openid/v1/jwks" (trimSuffix "/" .oidc.issuer)) "" $isCluster) }}
 EVENTS_OIDC_JWKS_URL: {{ . | quote }}
+{{- end }}
+{{- if $isCluster }}
+EVENTS_OIDC_CA_FILE: /run/cluster/ca.crt
+EVENTS_OIDC_TOKEN_FILE: /run/cluster/token
 {{- end }}
 {{- end }}
 {{- if .oidc.brokerAudience }}

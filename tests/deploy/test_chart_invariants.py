@@ -17,6 +17,15 @@ from tests.support.chart import (
 )
 
 NAMES = pytest.mark.parametrize("name", VALUES)
+ASKING = {
+    "EVENTS_OIDC_JWKS_URL": "https://kubernetes.default.svc/openid/v1/jwks",
+    "EVENTS_OIDC_CA_FILE": "/run/cluster/ca.crt",
+    "EVENTS_OIDC_TOKEN_FILE": "/run/cluster/token",
+}
+CLUSTER_FILES = [
+    {"serviceAccountToken": {"expirationSeconds": 3600, "path": "token"}},
+    {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+]
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 TRIGGER_DELIVERY = {"retry", "backoffPolicy", "backoffDelay", "timeout", "deadLetterSink"}
 OWN_SECRETS = {"secrets", "tls", "pull"}  # of the user, by the values of tests.support.chart
@@ -155,6 +164,23 @@ def test_every_pod_is_restricted(name: str) -> None:
             assert not {"privileged", "runAsUser", "procMount"} & own.keys(), title
             assert set(box["resources"]) == {"requests", "limits"}, title
             assert not [port for port in box.get("ports", []) if "hostPort" in port], title
+
+
+def test_an_issuer_in_the_cluster_is_asked_as_the_cluster_wants_and_no_other_gets_a_token() -> None:
+    for name, is_cluster in (("production on openshift", True), ("production", False)):
+        services = [
+            (pod, box, {entry["name"]: entry.get("value", "") for entry in box["env"]})
+            for _, pod in pods_of(of_kind(rendered(name), "Deployment"))
+            for box in containers_of(pod)
+            if {"name": "EVENTS_AUTH", "value": "oidc"} in box["env"]
+        ]
+        assert len(services) == 3
+        for pod, box, env in services:
+            assert {n: v for n, v in env.items() if n in ASKING} == (ASKING if is_cluster else {})
+            sources = [v["projected"]["sources"] for v in pod["volumes"] if v["name"] == "cluster"]
+            assert sources == ([CLUSTER_FILES] if is_cluster else [])
+            mounts = {mount["mountPath"] for mount in box["volumeMounts"]}
+            assert ("/run/cluster" in mounts) is is_cluster
 
 
 def test_openshift_chooses_the_user() -> None:

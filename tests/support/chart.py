@@ -52,7 +52,10 @@ VALUES = {
         ("-f", str(CHART / "values-openshift.yaml"), "--set", f"{SERVICENOW},route.host=it.example.com"), ("openshift",)
     ),
     "production on openshift": Values(
-        (*PRODUCTION, *KAFKA, "-f", str(CHART / "values-openshift.yaml")),
+        (
+            *(*PRODUCTION, *KAFKA, "-f", str(CHART / "values-openshift.yaml")),
+            *("--set", "eventing.oidc.issuer=https://kubernetes.default.svc"),
+        ),
         ("knative", "keda", "prometheus", "openshift"),
     ),
     "strimzi, gateway, network": Values(

@@ -33,7 +33,13 @@ class EventAccess:
         self._settings = settings
         self._tokens = tokens
         self._allowed = frozenset({ServiceName.BROKER, *senders})
-        self._jwks = JwksCache(http, settings.events_oidc_issuer, settings.events_oidc_jwks_url)
+        self._jwks = JwksCache(
+            http,
+            settings.events_oidc_issuer,
+            settings.events_oidc_jwks_url,
+            ca_file=settings.events_oidc_ca_file,
+            token_file=settings.events_oidc_token_file,
+        )
         self._known: dict[str, float] = {}
 
     async def check(self, request: Request) -> None:

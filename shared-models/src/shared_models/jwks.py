@@ -4,8 +4,11 @@ but not at a stranger's pace.
 Source: RFC 7517 (JWK), RFC 7519 (JWT), OpenID Connect Discovery 1.0."""
 
 import asyncio
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import jwt
@@ -29,14 +32,25 @@ class KeyNotLookedFor(InvalidToken):
 
 
 class JwksCache:
-    """`jwks_url` empty: found by the issuer's discovery document. `clock` gives seconds."""
+    """`jwks_url` empty: found by the issuer's discovery document. `ca_file`: trusted for it beside the system's authorities.
+
+    `token_file`: proves to the issuer who asks; it goes to the issuer's own host by https, and nowhere else."""
 
     def __init__(
-        self, http: httpx.AsyncClient, issuer: str, jwks_url: str = "", *, clock: Callable[[], float] = time.monotonic
+        self,
+        http: httpx.AsyncClient,
+        issuer: str,
+        jwks_url: str = "",
+        *,
+        ca_file: Path | None = None,
+        token_file: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
         self._issuer = issuer
         self._jwks_url = jwks_url
+        self._ca_file = ca_file
+        self._token_file = token_file
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at: float | None = None
@@ -80,8 +94,8 @@ class JwksCache:
             document = await self._get(self._jwks_url)
             self._keys = _signing_keys(document)
             self._fetched_at = self._clock()
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
-            log.warning("jwks_fetch_failed", cause=type(exc).__name__)
+        except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as exc:
+            log.error("jwks_fetch_failed", issuer=self._issuer, cause=_words(exc))
             return False
         return True
 
@@ -91,10 +105,28 @@ class JwksCache:
             raise ValueError("the discovery document names another issuer")
         return str(document["jwks_uri"])
 
+    def _proof(self, url: str) -> dict[str, str]:
+        """Read for each call: Kubernetes writes a new token before the old one ends."""
+        if self._token_file is None or not _is_origin(url, self._issuer):
+            return {}
+        return {"authorization": f"Bearer {self._token_file.read_text(encoding='ascii').strip()}"}
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
+        """With a CA file a client of its own, once an hour: the shared one trusts the system's authorities alone."""
+        if self._ca_file is None:
+            yield self._http
+            return
+        tls = ssl.create_default_context()
+        tls.load_verify_locations(self._ca_file)
+        async with httpx.AsyncClient(verify=tls, trust_env=False) as http:
+            yield http
+
     async def _get(self, url: str) -> dict[str, object]:
         """A JSON object of bounded size. Raises httpx.HTTPError, ValueError."""
         body = b""
-        async with self._http.stream("GET", url, timeout=TIMEOUT_S, headers={"accept": "application/json"}) as reply:
+        headers = {"accept": "application/json", **self._proof(url)}
+        async with self._client() as http, http.stream("GET", url, timeout=TIMEOUT_S, headers=headers) as reply:
             reply.raise_for_status()
             async for chunk in reply.aiter_bytes():
                 body += chunk
@@ -104,6 +136,17 @@ class JwksCache:
         if not isinstance(value, dict):
             raise TypeError("the document is no object")
         return value
+
+
+def _words(error: Exception) -> str:
+    status = f" {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else ""
+    return type(error).__name__ + status
+
+
+def _is_origin(url: str, issuer: str) -> bool:
+    """Whether both have https, and the same host and port."""
+    one, other = httpx.URL(url), httpx.URL(issuer)
+    return one.scheme == other.scheme == "https" and (one.host, one.port) == (other.host, other.port)
 
 
 async def verified_claims(token: str, jwks: JwksCache, *, issuer: str, audience: str) -> dict[str, object]:

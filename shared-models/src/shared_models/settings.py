@@ -81,6 +81,10 @@ class ServiceSettings(ProcessSettings):
     events_oidc_issuer: str = ""
     events_oidc_audience: str = ""
     events_oidc_jwks_url: str = Field(default="", description="default: found by the issuer's discovery document")
+    events_oidc_ca_file: Path | None = Field(default=None, description="authorities to trust for the issuer, as PEM")
+    events_oidc_token_file: Path | None = Field(
+        default=None, description="bearer token for the issuer's own host; read for each call"
+    )
     events_oidc_subjects: str = Field(
         default="", description="who may send, comma separated, `*` at the end; empty: all"
     )

@@ -1,6 +1,11 @@
 """The issuer's keys: cached, renewed, and not looked for at a stranger's pace."""
 
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,6 +13,7 @@ import pytest
 from shared_models.errors import Unavailable
 from shared_models.jwks import FRESH_S, MAX_DOCUMENT_BYTES, MIN_REFETCH_S, JwksCache, KeyNotLookedFor
 
+from tests.support.certificates import tls_pair
 from tests.support.oidc import SigningKey
 
 URL = "https://issuer.test"
@@ -35,6 +41,25 @@ class Issuer:
 
         http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
         return JwksCache(http, URL, jwks_url, clock=lambda: self.now)
+
+
+@asynccontextmanager
+async def tls_issuer(folder: Path, token: str) -> AsyncIterator[tuple[str, list[str]]]:
+    """(URL, what came as authorization) of a server whose certificate stands in localhost.pem; keys only for `token`."""
+    asked: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+        asked.extend(line.partition(": ")[2] for line in head if line.lower().startswith("authorization:"))
+        body = json.dumps({"keys": [FIRST.public_jwk()]}).encode()
+        status = "200 OK" if asked and asked[-1] == f"Bearer {token}" else "403 Forbidden"
+        writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "localhost", 0, ssl=tls_pair("localhost", folder)[0])
+    async with server:
+        yield f"https://localhost:{server.sockets[0].getsockname()[1]}", asked
 
 
 FIRST, SECOND = SigningKey.new("ES256"), SigningKey.new("ES256")
@@ -146,3 +171,45 @@ async def test_only_keys_that_sign_with_allowed_algorithms_count() -> None:
     names = ("hmac", "encrypts", "rs512", "odd", FIRST.key_id)
     found = [name for name in names if await issuer.cache(f"{URL}/keys").key(name) is not None]
     assert found == [FIRST.key_id]
+
+
+async def test_an_issuer_of_the_cluster_is_asked_with_its_authority_and_a_token_that_may_change(tmp_path: Path) -> None:
+    token_file, ca_file = tmp_path / "token", tmp_path / "localhost.pem"
+    token_file.write_text("second\n")
+    async with tls_issuer(tmp_path, "second") as (url, asked), httpx.AsyncClient(trust_env=False) as http:
+        with pytest.raises(Unavailable):
+            await JwksCache(http, url, f"{url}/keys", token_file=token_file).key(FIRST.key_id)
+        assert asked == []
+        now = [0.0]
+        cache = JwksCache(http, url, f"{url}/keys", ca_file=ca_file, token_file=token_file, clock=lambda: now[0])
+        token_file.write_text("first\n")
+        with pytest.raises(Unavailable):
+            await cache.key(FIRST.key_id)
+        token_file.write_text("second\n")
+        now[0] += MIN_REFETCH_S
+        assert await cache.key(FIRST.key_id) is not None
+    assert asked == ["Bearer first", "Bearer second"]
+
+
+@pytest.mark.parametrize(
+    ("issuer", "jwks_url"),
+    [
+        ("https://issuer.test", "https://other.test/keys"),
+        ("https://issuer.test", "https://issuer.test:8443/keys"),
+        ("https://issuer.test", "http://issuer.test/keys"),
+        ("https://issuer.test", "https://issuer.test.other.test/keys"),
+        ("https://issuer.test", "https://issuer.test@other.test/keys"),
+        ("http://issuer.test", "http://issuer.test/keys"),
+    ],
+)
+async def test_the_token_for_the_issuer_goes_nowhere_else(tmp_path: Path, issuer: str, jwks_url: str) -> None:
+    (tmp_path / "token").write_text("secret")
+    seen: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"keys": [FIRST.public_jwk()]})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as http:
+        assert await JwksCache(http, issuer, jwks_url, token_file=tmp_path / "token").key(FIRST.key_id) is not None
+    assert ["secret" in str(request.headers.raw) for request in seen] == [False]
