@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from shared_models.enums import ServiceName
 from shared_models.faults import AMBIGUOUS, STRUCK, Kind
 
 from tests.chaos.lines import Json, Lines, read_lines
@@ -28,7 +29,7 @@ type Rows = list[dict[str, Any]]
 @dataclass(frozen=True)
 class Evidence:
     """Ids are text. `ambiguous`: per delivery, the times of the logged deaths that left its outcome unknown; `deaths`:
-    service and time of each; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API;
+    service and time of each; `losses`: when the harness kept a dispatcher from its commits for as long as a lease; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API;
     `events`: those that the broker has not brought; `closing`: conversations that were never closed.
 
     `may_be_given_up`: the requests that kill whoever touches them; None: in a storm anybody may be so unlucky, but few are."""
@@ -39,6 +40,7 @@ class Evidence:
     tickets: list[Json]
     inbox: list[Json]
     ambiguous: dict[str, list[float]]
+    losses: list[float]
     deaths: list[tuple[str, float]]
     requests: dict[str, dict[str, Any]]
     runs: dict[str, dict[str, Any]]
@@ -80,6 +82,7 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
             if not ticket["variables"].get("correlation_id", "").startswith(SEEDED)
         ],
         ambiguous=ambiguous_deaths(read_lines(stack.faults / STRUCK)),
+        losses=losses_of(read_lines(folder / "kills.jsonl")),
         deaths=deaths_of(read_lines(folder / "kills.jsonl"), read_lines(stack.faults / STRUCK)),
         requests=_by(
             "request_id",
@@ -120,6 +123,12 @@ def ambiguous_deaths(struck: Iterable[Json]) -> dict[str, list[float]]:
         if line["point"] == AMBIGUOUS and line["kind"] == Kind.EXIT:
             deaths[line["ref"]].append(line["at"])
     return deaths
+
+
+def losses_of(kills: Iterable[Json]) -> list[float]:
+    return [
+        line["at"] for line in kills if (line["name"], line["signal"]) == (ServiceName.INTEGRATION_DISPATCHER, LOST)
+    ]
 
 
 def deaths_of(kills: Iterable[Json], struck: Iterable[Json]) -> list[tuple[str, float]]:
