@@ -2,14 +2,17 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
 from local_stack.programs import Child
+from shared_models.enums import ServiceName
 from shared_models.faults import STRUCK, Kind
+from shared_models.tokens import ServiceTokens
 from shared_models.worker import MAX_LOST
 
 from tests.chaos.audit import audit
@@ -17,10 +20,11 @@ from tests.chaos.client import ClientJob
 from tests.chaos.evidence import gather
 from tests.chaos.lines import Json, Lines, read_lines
 from tests.chaos.people import ChaosPerson
-from tests.chaos.stack import BROKER, DIRECT, EVENTING, READY_TIMEOUT_S, SERVICES, Stack, set_model_latency
+from tests.chaos.stack import BROKER, DIRECT, EVENTING, READY_TIMEOUT_S, REPLICAS, SERVICES, Stack, set_model_latency
 from tests.chaos.storm import Result, drain, finish, people_of, start_client
 from tests.chaos.talk import Do, new_said
 from tests.load.cluster import sql
+from tests.support.event_cases import bad_events
 
 # Only what never comes is wrong here: a slow machine takes long to start a process, and poison makes it start five.
 BACK_WITHIN_S = READY_TIMEOUT_S
@@ -128,6 +132,12 @@ class Load:
     def wait(self) -> None:
         finish(self.stack, self.client)
 
+    @property
+    def unanswered(self) -> int:
+        """How often a connection broke, or the answer was 429 or a 5xx."""
+        lines = read_lines(self.stack.folder / "ledger.jsonl")
+        return sum(line["unanswered"] for line in lines if line["kind"] == "done" and line["until"] == str(self.until))
+
 
 def back_to_work(calm: Calm) -> None:
     """Both replicas of a service die with a request in their hands: how long until it has its answer, and it is delivered."""
@@ -186,14 +196,40 @@ def poison(calm: Calm, point: str, service: str) -> None:
         calm.wrong.append(f"{name}: {len(struck)} deaths")
 
 
+def malformed(calm: Calm) -> None:
+    """Events against the rules, under load: each is refused for good, and nobody else notices."""
+    tokens = ServiceTokens(calm.stack.wiring.secrets.service_token_key, ServiceName.BROKER)
+    load = calm.client("malformed")
+    for name in SERVICES:
+        service = ServiceName(name)
+        port = getattr(calm.stack.wiring.ports, name.replace("-", "_"))
+        token = {"authorization": f"Bearer {tokens.make(service)}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=token, timeout=60) as http:
+            calm.wrong += [f"{name}: {each}" for each in not_refused(http)]
+        calm.stack.tick()
+    load.end()
+
+
+def not_refused(http: httpx.Client) -> Iterator[str]:
+    for sent in bad_events():
+        status = http.post("/events", content=sent.body, headers=sent.headers).status_code
+        if status != HTTPStatus.BAD_REQUEST:
+            yield f"{status} for an event with a fault: {sent.name}"
+
+
 def rolling(calm: Calm, rounds: int) -> None:
-    """SIGTERM to one replica after the other under load; what the client saw refused is the audit's."""
+    """SIGTERM to one replica after the other under load. A stop of request-manager may break the connection of each person
+    once; what the client saw refused is the audit's."""
     load = calm.client("rolling")
     for _ in range(rounds):
         for service in SERVICES:
             for name in calm.stack.replicas(service):
                 stop_and_start(calm, name)
     load.end()
+    most = len(calm.people) * REPLICAS * rounds
+    calm.notes["unanswered calls in the rolling restarts"] = load.unanswered
+    if load.unanswered > most:
+        calm.wrong.append(f"{load.unanswered} unanswered calls in the rolling restarts, at most {most}")
 
 
 def stop_and_start(calm: Calm, name: str) -> None:
@@ -243,6 +279,7 @@ def calm_run(stack: Stack, seed: int, size: Measures) -> Result:
         stack.mode == DIRECT
     ):  # over a broker a hand-over does not wait for the one before it, so it is gone when it is armed
         poison(calm, "request_manager.handover.before_send", "request-manager")
+    malformed(calm)
     rolling(calm, size.rolling)
     if stack.mode == EVENTING:
         broker_away(calm, size.away_s)

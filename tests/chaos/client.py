@@ -55,6 +55,7 @@ class Client:
     ledger: Lines
     chance: random.Random
     accepted: int = 0
+    unanswered: int = 0
     stopped_at: float = field(default=0.0)
 
     @property
@@ -85,6 +86,7 @@ class Client:
                         return reply.status, json.loads(text) if text else {}
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
                 pass
+            self.unanswered += 1
             await asyncio.sleep(0.1 + self.chance.random() * 0.4)
         return 0, {}
 
@@ -243,7 +245,9 @@ async def perform(job: ClientJob) -> None:
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=5)
     async with aiohttp.ClientSession(connector=connector) as http:
         ledger = Lines(Path(job.folder) / "ledger.jsonl")
-        await Client(job, http, ledger, random.Random(job.seed)).run()
+        client = Client(job, http, ledger, random.Random(job.seed))
+        await client.run()
+        ledger.add(kind="done", until=job.until, unanswered=client.unanswered)
 
 
 if __name__ == "__main__":

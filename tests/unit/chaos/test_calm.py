@@ -5,9 +5,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import httpx
 import pytest
 
-from tests.chaos.calm import Calm, stop_and_start
+from tests.chaos.calm import Calm, not_refused, stop_and_start
 from tests.chaos.stack import Stack
 
 
@@ -49,3 +50,12 @@ def test_a_reach_that_is_missed_makes_the_run_fail(calm: Calm) -> None:
     calm.took("drained", 200.1, at_most_s=200.0)
     assert calm.notes == {"drained, s": 200.1}
     assert calm.wrong
+
+
+def test_an_event_that_is_not_refused_for_good_is_named() -> None:
+    answers = iter([400, 503])
+    http = httpx.Client(
+        base_url="http://it", transport=httpx.MockTransport(lambda _: httpx.Response(next(answers, 400)))
+    )
+    [words] = not_refused(http)
+    assert words.startswith("503 for an event")
