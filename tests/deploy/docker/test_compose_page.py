@@ -10,6 +10,7 @@ PAGE = (REPOSITORY / "docs" / "install-compose.md").read_text(encoding="utf-8")
 SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
 # A line of a block, or words between backquotes; `&&` joins two.
 WRITTEN = re.findall(r"^docker compose .*?(?=\s+#|$)|(?<=`)docker compose [^`]+(?=`)", PAGE, re.M)
+OPERATORS_LINE = re.compile(r"^  (docker compose .*SSA_TOKEN=.*)$", re.M)
 COMMANDS = [command.strip() for written in WRITTEN for command in written.split("&&")]
 
 
@@ -22,11 +23,14 @@ def test_each_command_of_the_page_works_in_its_order(compose: Compose) -> None:
     try:
         for number, command in enumerate(COMMANDS):
             said[command] = compose.shell(command)
+            for pasted in OPERATORS_LINE.findall(said[command]):
+                said["the operator's line"] = compose.shell(pasted)
             if command.endswith("up --wait"):
                 assert modes(compose) == {"eventing" if "--profile eventing" in command else "direct"}, number
     finally:
         compose.down()
-    assert "Token of" in said["docker compose logs access"]
+    assert "Token of" in said["docker compose logs --no-log-prefix access"]
+    assert "the operator's line" in said, said["docker compose logs --no-log-prefix access"]
     assert "laptop" in said['docker compose run --rm ssa ask "I need a new laptop"']
     assert compose("ps", "--all", "--quiet") == ""
     label = f"label=com.docker.compose.project={compose.variables['COMPOSE_PROJECT_NAME']}"

@@ -23,10 +23,11 @@ def main(arguments: list[str]) -> int:
         return 1
     body = json.dumps({"content": FIRST_WORDS})
     print(f"Token of {employee().name}: {access.token}")
-    print(f"An operator's token: {access.operator_token}")
     print("Try it:")
     print(f"  curl -s {access.url}/api/v1/requests/cli -H 'Authorization: Bearer {access.token}' \\")
     print(f"    -H 'Content-Type: application/json' -d '{body}'")
+    print("As an operator, see what was given up:")
+    print(f"  docker compose run --rm -e SSA_TOKEN={access.operator_token} ssa dead-letters list")
     return 0
 
 
