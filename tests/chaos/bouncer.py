@@ -53,7 +53,7 @@ pool_mode = transaction
 default_pool_size = 20
 max_client_conn = 500
 server_login_retry = 1
-ignore_startup_parameters = role, jit, plan_cache_mode
+ignore_startup_parameters = role, jit, plan_cache_mode, enable_seqscan
 """
     )
     url = f"postgresql://{address.username}@127.0.0.1:{port}{address.path}"

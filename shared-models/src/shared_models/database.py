@@ -103,6 +103,8 @@ class Database:
         # One plan per statement and connection. Left to choose, the server plans our large statements anew at each call:
         # it takes a batch for smaller once it has seen it. That is a third of what one request alone takes.
         settings["plan_cache_mode"] = "force_generic_plan"
+        # Such a plan outlives what it was made for: a table that was all but empty then is not to be read as a whole since.
+        settings["enable_seqscan"] = "off"
         if self._role:
             settings["role"] = self._role
         return settings

@@ -117,3 +117,16 @@ async def test_a_statement_keeps_its_plan_whatever_it_was_called_with(database_u
         assert tuple(plans) == (3, 0)
     finally:
         await database.close()
+
+
+async def test_a_plan_made_while_a_table_was_all_but_empty_does_not_read_it_as_a_whole_later(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    await database.open()
+    try:
+        await database.execute("create temporary table grows (id int primary key)")
+        await database.execute("insert into grows values (1)")
+        await database.execute("analyze grows")
+        plan = await database.fetch("explain select from grows where id = 1")
+        assert "Seq Scan" not in str(plan)
+    finally:
+        await database.close()
