@@ -36,7 +36,6 @@ from integration_dispatcher.vault import CannotDecrypt
 LANE_HOLD_S = 60.0
 PAUSED_FOR_S = 60.0
 """A check that succeeds makes what waits due at once; this is for what it misses."""
-INSIST_TIMES = 60
 INSIST_EVERY_S = 0.5
 EXPIRED = "It could not be delivered in time."
 SUPERSEDED = "Another integration delivered it."
@@ -166,13 +165,12 @@ class NotUsable(Exception):
 
 
 async def insist[T](write: Callable[[], Awaitable[T]]) -> T:
-    """Write down a success even if the database is away for half a minute: otherwise the message would be sent again."""
-    for _ in range(INSIST_TIMES):
+    """Write down a success however long the database is away: otherwise the message would be sent again."""
+    while True:
         try:
             return await write()
         except Unavailable:
             await asyncio.sleep(INSIST_EVERY_S)
-    return await write()
 
 
 def _message(taken: Taken) -> Message:

@@ -21,16 +21,23 @@ MAX_LOST = 5
 
 log = get_logger(__name__)
 
+# Returns how many seconds were left: null for a worker that was not registered.
 RENEW = f"""
-insert into workers (id, service, host, pid, alive_until) values ($1, $2, $3, $4, now() + interval '{ALIVE_S} seconds')
-on conflict (id) do update set alive_until = excluded.alive_until
+with renewed as (
+  insert into workers (id, service, host, pid, alive_until) values ($1, $2, $3, $4, now() + interval '{ALIVE_S} seconds')
+  on conflict (id) do update set alive_until = excluded.alive_until
+)
+select extract(epoch from alive_until - now())::float8 from workers where id = $1
 """
 
 PREDECESSORS = "select id, pid from workers where service = $1 and host = $2 and id <> $3"
 EXPIRE = "update workers set alive_until = now() where id = any($1::text[])"
 
 # One reaper at a time per dead worker; rows in the order of their ids, as everywhere.
-DEAD_WORKERS = "select id from workers where alive_until < now() order by id limit 20 for update skip locked"
+DEAD_WORKERS = """
+select id from workers where alive_until < now() and ($1::text[] is null or id = any($1::text[]))
+order by id limit 20 for update skip locked
+"""
 FREE_ITEMS = f"""
 with lost as (
   select id from work_items where leased_by = any($1::text[]) order by id for update
@@ -84,13 +91,12 @@ class Worker:
         self.id = f"{service.value}@{self._host}#{new_id().hex[-12:]}"
         self._task: asyncio.Task[None] | None = None
         self._orphans: set[str] = set()
-        self._looked_at = time.monotonic()
+        self._looked_at = self._waits_until = time.monotonic()
 
     async def start(self) -> None:
         """Register, free what a dead predecessor on this host left behind, then renew in the background."""
         await self._renew()
-        await self._expire_predecessors()
-        await self.reap()
+        await self._reap_predecessors()
         self._task = asyncio.create_task(self._keep_alive(), name="worker")
 
     async def stop(self) -> None:
@@ -104,10 +110,10 @@ class Worker:
             await self._database.execute(RELEASE_LANES, self.id)
             await self._database.execute(FORGET, [self.id])
 
-    async def reap(self) -> int:
-        """Free the leases of dead workers. Returns how many workers were dead."""
+    async def reap(self, among: list[str] | None = None) -> int:
+        """Free the leases of dead workers (`among`: of these alone). Returns how many workers were dead."""
         async with self._database.transaction() as tx:
-            dead = [row["id"] for row in await tx.fetch(DEAD_WORKERS)]
+            dead = [row["id"] for row in await tx.fetch(DEAD_WORKERS, among)]
             freed = await self._free(tx, dead) if dead else 0
         if dead:
             log.warning("freed_leases_of_dead_workers", workers=dead, leases=freed)
@@ -130,25 +136,38 @@ class Worker:
         LEASES_FREED.labels(self._service.value).inc(freed)
         return int(freed)
 
-    async def _renew(self) -> None:
-        await self._database.execute(RENEW, self.id, self._service.value, self._host, os.getpid())
+    async def beat(self) -> None:
+        """Renew, and free what the dead hold.
 
-    async def _expire_predecessors(self) -> None:
+        A worker that was late itself first lets all others be heard: the database was away or the machine asleep, for them too."""
+        left_s = await self._renew()
+        now = time.monotonic()
+        if left_s is None or left_s < RENEW_EVERY_S:
+            self._waits_until = now + ALIVE_S
+        if now < self._waits_until:
+            return
+        await self.reap()
+        if now - self._looked_at >= ALIVE_S:
+            self._looked_at = now
+            await self.reap_orphans()
+
+    async def _renew(self) -> float | None:
+        left_s = await self._database.fetchval(RENEW, self.id, self._service.value, self._host, os.getpid())
+        return left_s if isinstance(left_s, float) else None
+
+    async def _reap_predecessors(self) -> None:
         """A process of this host that no longer runs needs no ten seconds. In a container the pid is the same each start."""
         rows = await self._database.fetch(PREDECESSORS, self._service.value, self._host, self.id)
         gone = [row["id"] for row in rows if row["pid"] == os.getpid() or not is_running(row["pid"])]
         if gone:
             await self._database.execute(EXPIRE, gone)
+            await self.reap(gone)
 
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             try:
-                await self._renew()
-                await self.reap()
-                if time.monotonic() - self._looked_at >= ALIVE_S:
-                    self._looked_at = time.monotonic()
-                    await self.reap_orphans()
+                await self.beat()
             except Unavailable:
                 log.warning("worker_renewal_failed", worker=self.id, cause="database")
             except Exception:

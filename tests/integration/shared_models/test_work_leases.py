@@ -200,3 +200,27 @@ async def test_a_restart_on_the_same_host_frees_its_predecessors_rows_at_once(da
     assert await database.fetchval("select leased_by from work_items") is None
     await worker.stop()
     assert await database.fetchval("select count(*) from workers") == 0
+
+
+async def test_after_an_outage_all_others_are_heard_before_anybody_is_declared_dead(database: Database) -> None:
+    late, other = (Worker(database, ServiceName.REQUEST_MANAGER, host=host) for host in ("here", "elsewhere"))
+    await late.beat()
+    await other.beat()
+    await database.fetchrow(ENQUEUE, QUEUE, "k", "a", {}, other.id)
+    # The database was away for longer than that.
+    await database.execute("update workers set alive_until = now() - interval '1 s'")
+    await late.beat()
+    assert await database.fetchval("select leased_by from work_items") == other.id
+    await other.beat()
+    assert await late.reap() == 0
+
+
+async def test_a_start_frees_nothing_of_processes_elsewhere(database: Database) -> None:
+    other = Worker(database, ServiceName.REQUEST_MANAGER, host="elsewhere")
+    await other.beat()
+    await database.fetchrow(ENQUEUE, QUEUE, "k", "a", {}, other.id)
+    await database.execute("update workers set alive_until = now() - interval '1 s'")
+    started = Worker(database, ServiceName.REQUEST_MANAGER, host="here")
+    await started.start()
+    assert await database.fetchval("select leased_by from work_items") == other.id
+    await started.stop()
