@@ -60,8 +60,8 @@ def repeated_messages(evidence: Evidence) -> list[tuple[str, list[float]]]:
 
 
 def _deaths_in(evidence: Evidence, message: str) -> list[float]:
-    """Of that very delivery; or the row was lost without a death, and another dispatcher has sent it again."""
-    return [*evidence.ambiguous.get(message.partition(".")[0], []), *evidence.losses]
+    """Of that very delivery."""
+    return evidence.ambiguous.get(message.partition(".")[0], [])
 
 
 def without_death(times: list[float], deaths: list[float]) -> int:

@@ -10,12 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from shared_models.enums import ServiceName
 from shared_models.faults import AMBIGUOUS, STRUCK, Kind
 
 from tests.chaos.lines import Json, Lines, read_lines
 from tests.chaos.people import ChaosPerson
-from tests.chaos.stack import BROKER, LOST, SERVICES, Stack
+from tests.chaos.stack import BROKER, SERVICES, Stack
 from tests.chaos.talk import CANARY
 from tests.load.cluster import sql
 
@@ -29,7 +28,7 @@ type Rows = list[dict[str, Any]]
 @dataclass(frozen=True)
 class Evidence:
     """Ids are text. `ambiguous`: per delivery, the times of the logged deaths that left its outcome unknown; `deaths`:
-    service and time of each; `losses`: when the harness kept a dispatcher from its commits for as long as a lease; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API;
+    service and time of each; `heard`: per session, whose canaries stand in its messages; `inbox`: what people read over the API;
     `events`: those that the broker has not brought; `closing`: conversations that were never closed.
 
     `may_be_given_up`: the requests that kill whoever touches them; None: in a storm anybody may be so unlucky, but few are."""
@@ -40,7 +39,6 @@ class Evidence:
     tickets: list[Json]
     inbox: list[Json]
     ambiguous: dict[str, list[float]]
-    losses: list[float]
     deaths: list[tuple[str, float]]
     requests: dict[str, dict[str, Any]]
     runs: dict[str, dict[str, Any]]
@@ -82,7 +80,6 @@ def gather(stack: Stack, people: list[ChaosPerson], *, may_be_given_up: set[str]
             if not ticket["variables"].get("correlation_id", "").startswith(SEEDED)
         ],
         ambiguous=ambiguous_deaths(read_lines(stack.faults / STRUCK)),
-        losses=losses_of(read_lines(folder / "kills.jsonl")),
         deaths=deaths_of(read_lines(folder / "kills.jsonl"), read_lines(stack.faults / STRUCK)),
         requests=_by(
             "request_id",
@@ -125,16 +122,9 @@ def ambiguous_deaths(struck: Iterable[Json]) -> dict[str, list[float]]:
     return deaths
 
 
-def losses_of(kills: Iterable[Json]) -> list[float]:
-    return [
-        line["at"] for line in kills if (line["name"], line["signal"]) == (ServiceName.INTEGRATION_DISPATCHER, LOST)
-    ]
-
-
 def deaths_of(kills: Iterable[Json], struck: Iterable[Json]) -> list[tuple[str, float]]:
-    """By SIGKILL from outside, and at fault points; one at a reply counts for every service. What we kept all of them from for
-    as long as a lease counts for each as well."""
-    outside = [(line["name"], line["at"]) for line in kills if line["signal"] in (signal.SIGKILL.name, LOST)]
+    """By SIGKILL from outside, and at fault points; one at a reply counts for every service."""
+    outside = [(line["name"], line["at"]) for line in kills if line["signal"] == signal.SIGKILL.name]
     exits = [line for line in struck if line["kind"] == Kind.EXIT and "beside" not in line]
     inside = [(line["point"].partition(".")[0].replace("_", "-"), line["at"]) for line in exits]
     services = [

@@ -25,7 +25,6 @@ from local_stack.state import Secrets
 from local_stack.wiring import AGENTS_FOLDER, BROKER_PATH, BrokerChoice, ModelChoice, Ports, Wiring
 from shared_models.enums import ServiceName
 from shared_models.tokens import ServiceTokens
-from shared_models.worker import ALIVE_S, RENEW_EVERY_S
 
 from tests.chaos.bouncer import bouncer
 from tests.chaos.lines import Lines
@@ -42,10 +41,6 @@ SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
 TOOLS, BROKER = "ServiceNow MCP", "broker"
 DIRECT, EVENTING = MODES = ("direct", "eventing")
 HARNESS = "harness"
-# A lease runs out 10 s after it was renewed, which was up to 3 s ago: after so long, whoever is back first may take the rows
-# of all others for lost, though nobody has died.
-LOSS_AFTER_S = float(ALIVE_S - RENEW_EVERY_S)
-LOST = "LOST"
 
 
 @dataclass
@@ -69,7 +64,6 @@ class Stack:
     bouncer_url: str = ""
     killed: int = 0
     held: set[str] = field(default_factory=set)
-    looked_at: float = field(default_factory=time.monotonic)
 
     @property
     def faults(self) -> Path:
@@ -87,9 +81,7 @@ class Stack:
         self.slots[name] = Slot(program, Child(program, self.folder / "logs" / f"{name}.1.log"))
 
     def tick(self) -> list[str]:
-        """Start again what has ended. Returns the names. If we come too late for that, so do the leases: we stood still."""
-        self._log_loss(since=self.looked_at)
-        self.looked_at = time.monotonic()
+        """Start again what has ended. Returns the names."""
         ended = [name for name, slot in self.slots.items() if slot.child.process.poll() is not None]
         for name in ended:
             if name in self.held:
@@ -108,23 +100,14 @@ class Stack:
         process.send_signal(how)
         self.killed += how is signal.SIGKILL
 
-    def _log_loss(self, *, since: float) -> None:
-        """What no service could help: every row that it had in hand may count as lost once, as after a death."""
-        if time.monotonic() - since >= LOSS_AFTER_S:
-            for service in SERVICES:
-                self.kills.add(name=service, signal=LOST, at=time.time())
-
     def kill_database(self, how: signal.Signals, away_s: float = 0.0) -> None:
         """`how`: SIGQUIT (immediate shutdown) or SIGKILL of the postmaster; then it is started again at the same port."""
-        gone_at = time.monotonic()
         self.kills.add(name="postgres", signal=how.name, at=time.time())
         psutil.Process(self.cluster.server_pid).send_signal(how)
         self.killed += 1
         self.cluster.stop()
         time.sleep(away_s)
         self.cluster.start()
-        self._log_loss(since=gone_at)
-        self.looked_at = time.monotonic()
 
     @property
     def down(self) -> list[str]:
@@ -155,7 +138,6 @@ class Stack:
             child.stop(grace_s=STOP_WITHIN_S)
             if child.process.returncode == -signal.SIGKILL:  # in the end it had to be killed: a logged death as well
                 self.kills.add(name=name, signal=signal.SIGKILL.name, at=time.time())
-        self.looked_at = time.monotonic()
 
     def resume(self) -> None:
         self.held.clear()

@@ -66,7 +66,6 @@ def clean(tmp_path: Path) -> Evidence:
         tickets=[ticket("c1", "SN1")],
         inbox=[inbox | {"delivery_id": "d2", "request_id": "r2"}],
         ambiguous={},
-        losses=[],
         deaths=[],
         requests={"r1": request("r1", 1), "r2": request("r2", 2)},
         runs={"r1": run(1), "r2": run(2)},
@@ -244,11 +243,6 @@ def test_a_logged_death_of_that_very_delivery_excuses_one_copy(clean: Evidence) 
 @pytest.mark.parametrize(("at", "is_excused"), [(90, False), (96, True), (200, True), (201, False)])
 def test_a_death_excuses_the_copy_that_came_after_it(at: float, is_excused: bool, clean: Evidence) -> None:
     assert audit(copies(clean, [100, 200], {"d1": [at]})).is_clean is is_excused
-
-
-def test_a_loss_between_two_copies_excuses_the_second_of_any_delivery(clean: Evidence) -> None:
-    assert audit(replace(copies(clean, [100, 200], {}), losses=[150.0])).is_clean
-    assert audit(replace(copies(clean, [100, 200], {}), losses=[300.0])).by_check["messages"]
 
 
 def test_excused_are_messages_whatever_else_is_wrong_with_others(clean: Evidence) -> None:

@@ -1,7 +1,6 @@
 """What the harness itself does to the processes under fire, and what it writes down about that."""
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from local_stack.settings import inherited_environment
 
 from tests.chaos import stack as stack_module
 from tests.chaos.lines import Lines, read_lines
-from tests.chaos.stack import LOST, SERVICES, Stack
+from tests.chaos.stack import Stack
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 NAME = "agent-service.1"
@@ -64,23 +63,3 @@ def test_a_fault_that_is_armed_stays_as_it_is(stack: Stack) -> None:
         "match": "r1",
         "once": False,
     }
-
-
-def test_a_database_that_is_away_for_as_long_as_a_lease_is_a_logged_loss_for_every_service(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stack_module, "psutil", Mock())
-    stack.kill_database(signal.SIGQUIT)
-    assert logged(stack) == [("postgres", "SIGQUIT")]
-    monkeypatch.setattr(stack_module, "LOSS_AFTER_S", 0.0)
-    stack.kill_database(signal.SIGQUIT)
-    assert logged(stack)[2:] == [(service, LOST) for service in SERVICES]
-
-
-def test_a_harness_that_stood_still_for_so_long_logs_a_loss_once(stack: Stack) -> None:
-    stack.tick()
-    assert logged(stack) == []
-    stack.looked_at -= 8
-    stack.tick()
-    stack.tick()
-    assert logged(stack) == [(service, LOST) for service in SERVICES]
