@@ -10,7 +10,7 @@ PAGE = (REPOSITORY / "docs" / "install-compose.md").read_text(encoding="utf-8")
 SERVICES = ("request-manager", "agent-service", "integration-dispatcher")
 # A line of a block, or words between backquotes; `&&` joins two.
 WRITTEN = re.findall(r"^docker compose .*?(?=\s+#|$)|(?<=`)docker compose [^`]+(?=`)", PAGE, re.M)
-OPERATORS_LINE = re.compile(r"^  (docker compose .*SSA_TOKEN=.*)$", re.M)
+OPERATORS_LINE = re.compile(r"docker compose run .*SSA_TOKEN=.* list")
 COMMANDS = [command.strip() for written in WRITTEN for command in written.split("&&")]
 
 
