@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from contextlib import suppress
+from typing import Any
 
 import asyncpg
 
@@ -17,6 +18,7 @@ from shared_models.telemetry import LEASES_FREED
 
 ALIVE_S = 10
 RENEW_EVERY_S = 3
+MOST_GRACE_S = 60
 MAX_LOST = 5
 
 log = get_logger(__name__)
@@ -91,7 +93,9 @@ class Worker:
         self.id = f"{service.value}@{self._host}#{new_id().hex[-12:]}"
         self._task: asyncio.Task[None] | None = None
         self._orphans: set[str] = set()
-        self._looked_at = self._waits_until = time.monotonic()
+        self._looked_at = time.monotonic()
+        self._waits_until = 0.0
+        self._late_since: float | None = None
 
     async def start(self) -> None:
         """Register, free what a dead predecessor on this host left behind, then renew in the background."""
@@ -137,23 +141,25 @@ class Worker:
         return int(freed)
 
     async def beat(self) -> None:
-        """Renew, and free what the dead hold.
-
-        A worker that was late itself first lets all others be heard: the database was away or the machine asleep, for them too."""
-        left_s = await self._renew()
+        """Renew, and free what the dead hold; unless others are to be heard first."""
+        await self._renew()
         now = time.monotonic()
-        if left_s is None or left_s < RENEW_EVERY_S:
-            self._waits_until = now + ALIVE_S
-        if now < self._waits_until:
+        if self._late_since is not None and now < min(self._waits_until, self._late_since + MOST_GRACE_S):
             return
+        self._late_since = None
         await self.reap()
         if now - self._looked_at >= ALIVE_S:
             self._looked_at = now
             await self.reap_orphans()
 
-    async def _renew(self) -> float | None:
-        left_s = await self._database.fetchval(RENEW, self.id, self._service.value, self._host, os.getpid())
-        return left_s if isinstance(left_s, float) else None
+    async def _renew(self) -> None:
+        """A worker that is new or was late first lets all others be heard: the database was away or the machine asleep, for them
+        too. Where everybody is late again and again, it waits no longer than a minute."""
+        left_s: Any = await self._database.fetchval(RENEW, self.id, self._service.value, self._host, os.getpid())
+        if left_s is None or left_s < RENEW_EVERY_S:
+            now = time.monotonic()
+            self._waits_until = now + ALIVE_S
+            self._late_since = now if self._late_since is None else self._late_since
 
     async def _reap_predecessors(self) -> None:
         """A process of this host that no longer runs needs no ten seconds. In a container the pid is the same each start."""

@@ -5,7 +5,7 @@ import asyncio
 from shared_models.database import Database
 from shared_models.enums import ServiceName
 from shared_models.work_item import RetryLater, WorkItem
-from shared_models.worker import Worker
+from shared_models.worker import MOST_GRACE_S, Worker
 
 from tests.support.queues import ENQUEUE, QUEUE, Queues
 from tests.support.waiting import eventually
@@ -101,7 +101,7 @@ async def test_suspected_rows_run_apart_from_the_others_and_at_last_alone(queues
         await queues.put(name)
     await database.execute("update work_items set lost = 2 where ref like 'near%'")
     await database.execute("update work_items set lost = 4 where ref like 'killer%'")
-    queues.start(handle, concurrency=8)
+    queues.start(handle, concurrency=64)  # all are claimed at once, however slow the machine
     await eventually(queues.is_empty)
     kinds = [{ref.split()[0] for ref in group} for group in together]
     assert [kind for kind in kinds if len(kind) > 1] == []
@@ -222,5 +222,18 @@ async def test_a_start_frees_nothing_of_processes_elsewhere(database: Database) 
     await database.execute("update workers set alive_until = now() - interval '1 s'")
     started = Worker(database, ServiceName.REQUEST_MANAGER, host="here")
     await started.start()
+    await started.beat()
     assert await database.fetchval("select leased_by from work_items") == other.id
     await started.stop()
+
+
+async def test_where_everybody_is_late_again_and_again_the_dead_are_found_all_the_same(database: Database) -> None:
+    late, dead = (Worker(database, ServiceName.REQUEST_MANAGER, host=host) for host in ("here", "elsewhere"))
+    await dead.beat()
+    await database.fetchrow(ENQUEUE, QUEUE, "k", "a", {}, dead.id)
+    await late.beat()
+    assert late._late_since is not None
+    await database.execute("update workers set alive_until = now() - interval '1 s'")
+    late._late_since -= MOST_GRACE_S
+    await late.beat()
+    assert await database.fetchval("select leased_by from work_items") is None
