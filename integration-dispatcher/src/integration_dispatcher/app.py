@@ -207,7 +207,11 @@ def build(
     concurrency = settings.delivery_concurrency
     queues = Queues(
         deliveries=WorkQueue(
-            database, worker.id, DELIVERIES, deliver, concurrency=concurrency, retry=OWN_ERRORS, on_dead=give_up
+            *(database, worker.id, DELIVERIES, deliver),
+            concurrency=concurrency,
+            retry=OWN_ERRORS,
+            timeout_s=None,
+            on_dead=give_up,
         ),
         events=WorkQueue(
             database, worker.id, EVENTS, report, concurrency=concurrency, retry=SINK_RETRIES, pause=Pause()

@@ -37,6 +37,8 @@ LANE_HOLD_S = 60.0
 PAUSED_FOR_S = 60.0
 """A check that succeeds makes what waits due at once; this is for what it misses."""
 INSIST_EVERY_S = 0.5
+SEND_WITHIN_S = 120.0
+"""For one message, whatever its handler waits for. Writing down what came of it has no limit."""
 EXPIRED = "It could not be delivered in time."
 SUPERSEDED = "Another integration delivered it."
 UNREADABLE = "Its stored settings cannot be read; set the integration up again."
@@ -77,7 +79,8 @@ class Sender:
     async def _try(self, taken: Taken, item: WorkItem, workers: Workers) -> Sent:
         await fault("dispatcher.before_send", taken.delivery_id)
         try:
-            result = await self._deliver(taken)
+            async with asyncio.timeout(SEND_WITHIN_S):
+                result = await self._deliver(taken)
         except DeliveryRejected as exc:
             outcome = Outcome(exc.code, safe_words(exc.words))
             end = InVain("failed", safe_words(exc.reason), disables=exc.disables)

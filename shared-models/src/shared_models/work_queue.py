@@ -46,7 +46,7 @@ class WorkQueue:
 
     `handle` does the work. It returns Completed when its own statement has completed the row, else None; it raises
     RetryLater, GiveUp, or any error (retried, unless it is a ServiceError that is not retryable). `on_dead` hears of
-    each row that was given up here. `pause`: for a queue whose rows all go to one place, which may be away."""
+    each row that was given up here. `timeout_s` None: `handle` sets its limits itself. `pause`: for a queue whose rows all go to one place, which may be away."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class WorkQueue:
         *,
         concurrency: int = 64,
         retry: RetryPolicy | None = None,
-        timeout_s: float = 120.0,
+        timeout_s: float | None = 120.0,
         on_dead: Callable[[WorkItem, str], Awaitable[None]] | None = None,
         forgotten_after_s: float = FORGOTTEN_AFTER_S,
         suspects_wait_s: float = SUSPECTS_WAIT_S,

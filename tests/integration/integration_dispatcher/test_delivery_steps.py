@@ -3,13 +3,16 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
+from integration_dispatcher import sending
 from integration_dispatcher.store import deliveries, plans
-from integration_dispatcher.store.deliveries import Outcome, Workers
+from integration_dispatcher.store.deliveries import Ended, Outcome, Workers
 from integration_dispatcher.store.names import DELIVERIES
 from integration_dispatcher.store.plans import Hand, NewPlan, PlannedRow
+from shared_models.errors import Unavailable
 from shared_models.ids import new_id
 from shared_models.schemas import AgentResponse
 from shared_models.work_item import WorkItem
@@ -207,3 +210,28 @@ async def test_a_success_is_written_down_after_the_database_has_come_back(
     await dispatcher.idle()
     assert len(receiver.accepted) == 1
     assert await dispatcher.statuses(user) == {"webhook": "delivered"}
+
+
+async def test_what_was_sent_is_written_down_though_the_database_is_away_for_longer_than_a_sending_may_take(
+    dispatcher: Dispatcher, hook: tuple[WebhookReceiver, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = new_id()
+    receiver, url = hook
+    await dispatcher.set_webhook(user, url)
+    refusals = iter(range(200))
+    write = deliveries.delivered
+
+    async def away(*arguments: Any) -> Ended:
+        if next(refusals, None) is not None:
+            raise Unavailable
+        return await write(*arguments)
+
+    monkeypatch.setattr(deliveries, "delivered", away)
+    monkeypatch.setattr(sending, "SEND_WITHIN_S", 1.0)
+    monkeypatch.setattr(sending, "INSIST_EVERY_S", 0.01)
+    await plan(dispatcher, ended(user, wish("webhook")), rows("webhook", "there"), "webhook")
+    dispatcher.parts.queues.deliveries.wake()
+    await dispatcher.idle()
+    assert len(receiver.tries) == 1
+    [delivery] = await dispatcher.deliveries(user)
+    assert (delivery["status"], delivery["attempts"]) == ("delivered", 1)
