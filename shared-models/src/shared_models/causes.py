@@ -1,6 +1,5 @@
 """Why something failed, in words that operators read."""
 
-import re
 import traceback
 from collections.abc import Iterator
 
@@ -10,6 +9,8 @@ from pydantic import ValidationError
 MAX_CAUSE_LENGTH = 500
 MAX_FIELDS = 10
 LEFT_OUT = "(left out, as it may repeat a value)"
+BARS = " |"
+"""Stand before each line of an error in a group."""
 # The texts of these errors repeat the values, which may be a person's words.
 TELLS_VALUES = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
@@ -29,12 +30,16 @@ def cause_of(error: BaseException, *, is_named: bool = True) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """The traceback with all causes, for a log, without the texts that repeat values."""
-    text = "".join(traceback.format_exception(error)).rstrip("\n")
-    for each in _telling(error, set()):
-        lines = [re.escape(line) for line in str(each).splitlines(keepends=True)]
-        # In a group each line of a text stands behind bars.
-        text = re.sub("(?<=: )" + "[ |]*".join(lines) + "$", LEFT_OUT, text, flags=re.MULTILINE)
-    return text
+    telling = {line.strip(BARS) for each in _telling(error, set()) for line in str(each).splitlines()} - {""}
+    told: list[str] = []
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        name, is_named, words = line.partition(": ")
+        if line.strip(BARS) in telling:
+            if not (told and told[-1].endswith(LEFT_OUT)):
+                told.append(LEFT_OUT)
+        else:
+            told.append(f"{name}: {LEFT_OUT}" if is_named and words.strip(BARS) in telling else line)
+    return "\n".join(told)
 
 
 def _telling(error: BaseException, seen: set[int], *, is_telling: bool = False) -> Iterator[BaseException]:
