@@ -276,9 +276,8 @@ def calm_run(stack: Stack, seed: int, size: Measures) -> Result:
     back_after_database(calm, size.away_s)
     races(calm, size.races)
     poison(calm, "agent_service.begun", "agent-service")
-    if (
-        stack.mode == DIRECT
-    ):  # over a broker a hand-over does not wait for the one before it, so it is gone when it is armed
+    # Over a broker a hand-over does not wait for the one before it, so it is gone when it is armed.
+    if stack.mode == DIRECT:
         poison(calm, "request_manager.handover.before_send", "request-manager")
     malformed(calm)
     rolling(calm, size.rolling)

@@ -80,9 +80,8 @@ class Monkey:
         if self.knobs:
             with suppress(httpx.HTTPError):
                 set_broker_knobs(self.stack, **self.knobs)
-        if (
-            len(self.stack.down) > MOST_DOWN
-        ):  # whatever the speed of the machine: deaths come while the product is at work
+        # Whatever the speed of the machine: deaths come while the product is at work.
+        if len(self.stack.down) > MOST_DOWN:
             return
         draw = self.chance.random()
         if draw < 0.62:

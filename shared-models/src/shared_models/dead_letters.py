@@ -55,7 +55,8 @@ async def keep_refused(
     """Keep an event that this service will never take. Refused again, it stays one row, whose attempts count up.
 
     Of the headers, names in lower case, only `ce-*` and `content-type` are kept. `body` None: it was too large to be read
-    to its end; nothing of it is kept, so that it cannot be replayed. `cause` is read by operators: no content, no secrets. Raises Unavailable: nothing was kept."""
+    to its end; nothing of it is kept, so that it cannot be replayed. `cause` is read by operators: no content, no secrets.
+    Raises Unavailable: nothing was kept."""
     payload = letter(headers, body)
     ref = same_event(payload["headers"], f"{payload['size_bytes']} bytes".encode() if body is None else body)
     await keep(database, refused_queue(service), payload, ref=ref, cause=cause)

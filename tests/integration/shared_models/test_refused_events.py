@@ -1,7 +1,7 @@
 """Events that a service refuses are kept as dead work items, once each, and can be taken again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
@@ -12,6 +12,7 @@ from shared_models.enums import ServiceName
 from shared_models.errors import InvalidRequest
 from shared_models.events import CloudEvent
 from shared_models.operations import DeadLetterFilter
+from shared_models.work_queue import WorkQueue
 from shared_models.work_statements import replay
 from shared_models.worker import Worker
 
@@ -28,6 +29,9 @@ HEADERS = {
 }
 SECRETS = {"authorization": "Bearer secret", "cookie": "secret"}
 
+type TakeEvent = Callable[[CloudEvent], Awaitable[None]]
+type Replaying = Callable[[TakeEvent], WorkQueue]
+
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
@@ -35,6 +39,24 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.open()
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def replaying(database: Database) -> AsyncIterator[Replaying]:
+    """Starts the queue that takes replayed events."""
+    worker = Worker(database, SERVICE)
+    await worker.start()
+    queues: list[WorkQueue] = []
+
+    def start(take: TakeEvent) -> WorkQueue:
+        queues.append(refused_events(database, worker.id, SERVICE, take))
+        queues[-1].start()
+        return queues[-1]
+
+    yield start
+    for queue in queues:
+        await queue.stop()
+    await worker.stop()
 
 
 async def rows(database: Database) -> list[asyncpg.Record]:
@@ -82,7 +104,9 @@ async def test_of_an_event_that_is_too_large_only_its_size_is_kept(database: Dat
     assert not letter.replayable
 
 
-async def test_a_replayed_event_is_taken_again_and_gone_when_it_was_taken(database: Database) -> None:
+async def test_a_replayed_event_is_taken_again_and_gone_when_it_was_taken(
+    database: Database, replaying: Replaying
+) -> None:
     taken: list[CloudEvent] = []
     is_known = False
 
@@ -91,10 +115,7 @@ async def test_a_replayed_event_is_taken_again_and_gone_when_it_was_taken(databa
             raise InvalidRequest("status: unknown")
         taken.append(event)
 
-    worker = Worker(database, SERVICE)
-    await worker.start()
-    queue = refused_events(database, worker.id, SERVICE, take)
-    queue.start()
+    queue = replaying(take)
     await keep_refused(database, SERVICE, headers=HEADERS, body=b'{"a": 1}', cause="status: unknown")
     [row] = await rows(database)
 
@@ -113,11 +134,11 @@ async def test_a_replayed_event_is_taken_again_and_gone_when_it_was_taken(databa
     queue.wake()
     await eventually(is_gone)
     assert [event.data for event in taken] == [{"a": 1}]
-    await queue.stop()
-    await worker.stop()
 
 
-async def test_an_event_that_is_refused_during_its_replay_stays_in_the_list(database: Database) -> None:
+async def test_an_event_that_is_refused_during_its_replay_stays_in_the_list(
+    database: Database, replaying: Replaying
+) -> None:
     """A dead event's replay sends it to the broker: it may come back dead before the replay is over."""
     is_sent, may_go_on = asyncio.Event(), asyncio.Event()
 
@@ -125,10 +146,7 @@ async def test_an_event_that_is_refused_during_its_replay_stays_in_the_list(data
         is_sent.set()
         await may_go_on.wait()
 
-    worker = Worker(database, SERVICE)
-    await worker.start()
-    queue = refused_events(database, worker.id, SERVICE, take)
-    queue.start()
+    queue = replaying(take)
     await keep_refused(database, SERVICE, headers=HEADERS, body=b"{}", cause="refused")
     [row] = await rows(database)
     assert await replay(database, row["id"], [QUEUE])
@@ -144,18 +162,15 @@ async def test_an_event_that_is_refused_during_its_replay_stays_in_the_list(data
     assert [(each["last_error"], each["dead_at"] is not None) for each in await rows(database)] == [
         ("refused again", True)
     ]
-    await queue.stop()
-    await worker.stop()
 
 
-async def test_a_replayed_event_whose_content_is_gone_is_dead_again_and_says_so(database: Database) -> None:
+async def test_a_replayed_event_whose_content_is_gone_is_dead_again_and_says_so(
+    database: Database, replaying: Replaying
+) -> None:
     async def take(_event: CloudEvent) -> None:
         raise AssertionError("nothing to take")
 
-    worker = Worker(database, SERVICE)
-    await worker.start()
-    queue = refused_events(database, worker.id, SERVICE, take)
-    queue.start()
+    queue = replaying(take)
     await keep_refused(database, SERVICE, headers=HEADERS, body=None, cause="too large")
     [row] = await rows(database)
     assert await replay(database, row["id"], [QUEUE])
@@ -166,5 +181,3 @@ async def test_a_replayed_event_whose_content_is_gone_is_dead_again_and_says_so(
         return now["dead_at"] is not None and "not here any more" in str(now["last_error"])
 
     await eventually(says_so)
-    await queue.stop()
-    await worker.stop()
