@@ -180,8 +180,13 @@ def untold(evidence: Evidence) -> Iterable[str]:
 
 
 def dead_letters(evidence: Evidence) -> Iterable[str]:
-    """None but of requests that were taken for killers of their workers."""
+    """One of each event that a service was sent against the rules, and of requests that were taken for killers of their workers."""
     excused = killing_rows(evidence)
+    sent = Counter(f"{line['service']}.refused" for line in evidence.ledger if line["kind"] == "malformed")
+    kept = Counter(row["queue"] for row in evidence.dead)
+    for queue, count in sent.items():
+        if kept[queue] != count:
+            yield f"{queue}: {kept[queue]} letters of {count} malformed events"
     for row in evidence.dead:
-        if row["ref"] not in excused:
+        if row["ref"] not in excused and row["queue"] not in sent:
             yield f"{row['queue']} {row['ref']}: {row['last_error']}"

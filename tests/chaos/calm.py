@@ -207,6 +207,8 @@ def malformed(calm: Calm) -> None:
         token = {"authorization": f"Bearer {tokens.make(service)}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=token, timeout=60) as http:
             calm.wrong += [f"{name}: {each}" for each in not_refused(http)]
+        for sent in bad_events():
+            Lines(calm.stack.folder / "ledger.jsonl").add(kind="malformed", service=name, event=sent.name)
         calm.stack.tick()
     load.end()
 

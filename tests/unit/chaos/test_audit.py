@@ -132,6 +132,11 @@ def seen(kind: str, **facts: object) -> Plant:
     return lambda clean: replace(clean, ledger=[*clean.ledger, {"kind": kind, **facts}])
 
 
+def refused_letters(clean: Evidence, count: int) -> Evidence:
+    letter = {"queue": "agent-service.refused", "last_error": "Malformed attributes: id.", "created_at": BEGIN}
+    return replace(clean, dead=[letter | {"ref": str(n), "dead_at": BEGIN} for n in range(count)])
+
+
 def dead_row(clean: Evidence, deaths: int) -> Evidence:
     row = {"queue": "request-manager.requests", "ref": "r1", "last_error": "its worker died 5 times"}
     times = {"created_at": BEGIN, "dead_at": BEGIN + timedelta(minutes=1)}
@@ -210,6 +215,10 @@ WRONG: list[tuple[str, str, Plant]] = [
     ("a secret in a log", "secrets", logged(f"token {SECRET}")),
     ("somebody's words in a log", "secrets", logged(words(NONCES["r1"], ANA))),
     ("a dead letter", "dead letters", lambda e: dead_row(e, 4)),
+    ("a malformed event without a letter", "dead letters", seen("malformed", service="agent-service")),
+    ("a letter of an event that was not malformed", "dead letters", lambda e: refused_letters(e, 1)),
+    ("two letters of one event", "dead letters",
+     lambda e: refused_letters(seen("malformed", service="agent-service")(e), 2)),
 ]  # fmt: skip
 
 
@@ -286,6 +295,11 @@ def given_up(clean: Evidence, code: str = "internal_error", deaths: int = 5) -> 
     died = [(service, BEGIN.timestamp() + n) for n in range(deaths)]
     storm = replace(clean, ledger=clean.ledger * 50, deaths=died)
     return changed("runs", "r2", state="failed")(changed("requests", "r2", **failed)(storm))
+
+
+def test_each_malformed_event_may_leave_its_letter(clean: Evidence) -> None:
+    sent = seen("malformed", service="agent-service")
+    assert audit(refused_letters(sent(sent(clean)), 2)).is_clean
 
 
 def ends_and_given_up(evidence: Evidence) -> int:
