@@ -101,17 +101,20 @@ TOOLS = (
 
 @dataclass
 class ScriptedTools:
-    """`answers`: tool → text, an Exception to raise, or a function of the arguments. `is_down`: the server is away."""
+    """`answers`: tool → text, an Exception to raise, or a function of the arguments. `is_down`: the server is away;
+    `is_away_times`: so often only."""
 
     answers: dict[str, Any] = field(default_factory=dict)
     called: list[Called] = field(default_factory=list)
     is_down: bool = False
+    is_away_times: int = 0
     gate: asyncio.Event | None = None
     at_once: int = 0
     most_at_once: int = 0
 
     async def specs(self, server: str) -> list[ToolSpec]:
-        if self.is_down:
+        self.is_away_times, was_away = max(0, self.is_away_times - 1), self.is_away_times > 0
+        if self.is_down or was_away:
             raise ToolServerUnavailable(f"{server}: connection refused")
         return list(TOOLS)
 

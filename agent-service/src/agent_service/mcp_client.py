@@ -26,7 +26,7 @@ from agent_service.errors import ToolServerUnavailable, ToolTimeout
 from agent_service.mcp_transport import HttpDispatcher, ServerRefused, ServerUnreachable, SessionLost, call_headers
 
 LIST_TTL_S = 300.0
-LIST_RETRY_S = 2.0
+LIST_RETRY_S = 0.5
 LIST_TIMEOUT_S = 5.0
 MAX_PAGES = 20
 MAX_OUTPUT_CHARS = 50_000
@@ -80,13 +80,18 @@ class McpTools:
         self._max_output_chars = max_output_chars
 
     async def warm(self) -> None:
-        """Connect to every server and list its tools, so that the first person does not wait. A server may be away."""
+        """Connect to every server and list its tools, so that the first person does not wait.
+
+        Raises ToolServerUnavailable, once all were asked, when one of them is away."""
+        away: ToolServerUnavailable | None = None
         for name, server in self._servers.items():
             try:
                 await self.specs(name)
                 await _compile_schemas(server)
             except ToolServerUnavailable as exc:
-                log.warning("tool_server_away", server=name, cause=exc.detail)
+                away = exc
+        if away is not None:
+            raise away
 
     async def specs(self, server: str) -> list[ToolSpec]:
         """The server's tools. When it is away, those that it had last. Raises ToolServerUnavailable."""

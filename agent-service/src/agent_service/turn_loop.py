@@ -23,7 +23,7 @@ from agent_service.domain.confirmations import LIFETIME, Asked, State, hash_of, 
 from agent_service.domain.context import fit, tokens
 from agent_service.domain.ports import FunctionTool, ModelCall, ModelReply
 from agent_service.domain.turn import MODEL, Call, Step, model_result
-from agent_service.errors import ModelContextOverflow, ModelError, ModelGarbage
+from agent_service.errors import ModelContextOverflow, ModelError, ModelGarbage, ToolServerUnavailable
 from agent_service.outside import Outside
 from agent_service.run import Run, RunOver
 from agent_service.store import checkpoints
@@ -40,7 +40,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Retries:
-    """Of model calls within a turn: how many, and the first pause; the pauses double, with jitter."""
+    """Of model calls within a turn, and of looking for its tools: how many, and the first pause; the pauses double, with jitter."""
 
     most: int = 2
     base_s: float = 0.5
@@ -90,7 +90,7 @@ class TurnLoop:
         agent = self.agent_of(run)
         if run.turn.usage.model_calls >= agent.limits.model_calls:
             raise TooManySteps(f"{agent.limits.model_calls} model calls")
-        functions = await self._toolbox.functions(agent, run.barred)
+        functions = await self._functions(run, agent)
         n = run.turn.last_n + 1
         if n not in run.turn.asked:
             run.turn.asked.add(n)
@@ -104,6 +104,18 @@ class TurnLoop:
         step = model_result(n, reply)
         run.turn.model_replied(step)
         run.unsaved.append(step)
+
+    async def _functions(self, run: Run, agent: AgentDefinition) -> list[FunctionTool]:
+        """The agent's tools. A server that was away when this process started, or is just starting itself, gets a moment.
+
+        Raises ToolServerUnavailable."""
+        for attempt in range(self._retries.most):
+            try:
+                return await self._toolbox.functions(agent, run.barred)
+            except ToolServerUnavailable as exc:
+                log.warning("tools_not_found", agent=agent.name, cause=exc.detail)
+            await asyncio.sleep(self._retries.pause_s(attempt))
+        return await self._toolbox.functions(agent, run.barred)
 
     async def _respond(self, run: Run, agent: AgentDefinition, functions: list[FunctionTool]) -> ModelReply:
         """Ask, and ask again where that may help. Raises ModelError."""

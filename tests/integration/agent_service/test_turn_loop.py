@@ -245,6 +245,13 @@ async def test_a_tool_server_that_is_down_tells_no_fact(world: AgentWorld) -> No
     assert len(world.model.seen) == 1
 
 
+async def test_a_tool_server_that_comes_up_a_moment_later_is_waited_for(world: AgentWorld) -> None:
+    world.tools.is_away_times = 2
+    world.model.will(TO_LAPTOPS, says("Yes, I can look that up."))
+    assert content(await world.ask("My laptop?")) == "Yes, I can look that up."
+    assert world.tools.is_away_times == 0
+
+
 async def test_a_tool_that_is_too_slow_ends_the_request(world: AgentWorld) -> None:
     world.tools.answers["find_my_laptops"] = ToolTimeout("servicenow")
     world.model.will(TO_LAPTOPS, calls(("find_my_laptops", {})))
