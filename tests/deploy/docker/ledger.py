@@ -65,7 +65,8 @@ def ask(number: int, key: str, deliver_to: list[str]) -> dict[str, object]:
         **{"idempotency-key": f"ledger-{number}", "prefer": "respond-async"},
     )
     result = until("GET", f"/api/v1/requests/{accepted['request_id']}/result?wait=20", key, (200,))
-    return {"request_id": accepted["request_id"], "status": result["status"], "key": key, "deliver_to": deliver_to}
+    end = {name: result.get(name) for name in ("status", "error")}
+    return {"request_id": accepted["request_id"], **end, "key": key, "deliver_to": deliver_to}
 
 
 def deliveries(request_id: str, key: str, wanted: int) -> dict[str, str]:

@@ -111,6 +111,7 @@ def check_ledger(told: Json, measured: Measured) -> None:
         "rolling restart, ledger", f"{counts}; delivered {by_mail} mails, {by_sms} SMS of {len(delivered)} deliveries"
     )
     assert told["failed"] == []
+    assert [each for each in ended if each["status"] != "completed"] == []
     assert len({each["request_id"] for each in completed}) == told["asked"]
     assert by_mail == told["asked"]
     assert by_mail + by_sms == len(delivered)
