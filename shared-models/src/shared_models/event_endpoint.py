@@ -4,6 +4,8 @@
 with a body would be a failed delivery for Knative's Kafka broker, and 404 or 409 would be sent again and again.
 Source: https://github.com/knative/specs/blob/main/specs/eventing/data-plane.md."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,7 +16,14 @@ from fastapi import APIRouter, Request, Response
 from shared_models.database import Database
 from shared_models.dead_letters import keep_refused
 from shared_models.enums import ServiceName
-from shared_models.errors import MalformedBody, NotAllowed, NotAuthenticated, PayloadTooLarge, ServiceError
+from shared_models.errors import (
+    MalformedBody,
+    NotAllowed,
+    NotAuthenticated,
+    PayloadTooLarge,
+    ServiceError,
+    Unavailable,
+)
 from shared_models.event_access import EventAccess
 from shared_models.events import CloudEvent, parse_http
 from shared_models.logging import get_logger
@@ -22,6 +31,8 @@ from shared_models.telemetry import span
 from shared_models.web import EVENTS_PATH
 
 MAX_CAUSE_LENGTH = 300
+PATIENCE_S, LOOK_EVERY_S = 8.0, 0.25
+"""For a database that is away. Less than what callers wait for an answer: 10 s in direct mode, 30 s of a trigger."""
 RETRY_AFTER = {"retry-after": "2"}
 EMPTY_REPLIES: dict[int | str, dict[str, str]] = {
     202: {"description": "Done, or done before"},
@@ -37,12 +48,14 @@ log = get_logger(__name__)
 @dataclass(frozen=True)
 class EventEndpoint:
     """`take` has the effect of one event, once and durably, or raises: a ServiceError that is retryable, or 5xx, for later;
-    any other ServiceError or an asyncpg.DataError for never."""
+    any other ServiceError or an asyncpg.DataError for never. While the database is away it is called again for `patience_s`: a
+    broker doubles its pause with each refusal, and would come back up to a minute after the database has."""
 
     service: ServiceName
     database: Database
     access: EventAccess
     take: Callable[[CloudEvent], Awaitable[None]]
+    patience_s: float = PATIENCE_S
 
     async def answer(self, request: Request) -> Response:
         try:
@@ -79,7 +92,17 @@ class EventEndpoint:
             structlog.contextvars.bound_contextvars(**ids, session_id=event.extensions.get("sessionid", "")),
             span("event", traceparent=event.extensions.get("traceparent", ""), event_type=event.type),
         ):
-            await self.take(event)
+            await self._take_patiently(event)
+
+    async def _take_patiently(self, event: CloudEvent) -> None:
+        give_up_at = time.monotonic() + self.patience_s
+        while True:
+            try:
+                return await self.take(event)
+            except Unavailable:
+                if time.monotonic() >= give_up_at:
+                    raise
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _refuse(self, headers: dict[str, str], body: bytes | None, cause: Exception) -> Response:
         """Keep it, then refuse it; if it cannot be kept, it is not refused yet. `body` None: it was not read to its end."""

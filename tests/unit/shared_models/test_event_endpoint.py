@@ -47,6 +47,7 @@ class Consumer:
     """Takes events, or raises; keeps dead letters, or fails to."""
 
     failure: Exception | None = None
+    fails_times: int = 1_000_000
     keeping_fails: bool = False
     taken: list[CloudEvent] = field(default_factory=list)
     kept: list[dict[str, Any]] = field(default_factory=list)
@@ -54,7 +55,8 @@ class Consumer:
 
     async def take(self, event: CloudEvent) -> None:
         self.bound = {"traceparent": current_traceparent(), **structlog.contextvars.get_contextvars()}
-        if self.failure is not None:
+        if self.failure is not None and self.fails_times > 0:
+            self.fails_times -= 1
             raise self.failure
         self.taken.append(event)
 
@@ -74,9 +76,15 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
 
 @pytest.fixture
 async def client(consumer: Consumer) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(consumer, patience_s=0) as http:
+        yield http
+
+
+@asynccontextmanager
+async def client_of(consumer: Consumer, *, patience_s: float) -> AsyncIterator[httpx.AsyncClient]:
     settings = ServiceSettings.model_validate({"database_url": "postgresql://u@h/d", "service_token_key": KEY})
     access = EventAccess(settings, ServiceTokens(KEY, NAME), httpx.AsyncClient())
-    endpoint = EventEndpoint(NAME, cast("Database", None), access, consumer.take)
+    endpoint = EventEndpoint(NAME, cast("Database", None), access, consumer.take, patience_s)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -165,6 +173,16 @@ async def test_an_attribute_that_is_given_twice_is_no_event(
 async def test_a_letter_that_cannot_be_kept_is_not_refused_yet(client: httpx.AsyncClient, consumer: Consumer) -> None:
     consumer.keeping_fails = True
     assert (await send(client, content=b"{")).status_code == 503
+
+
+async def test_a_database_that_is_back_in_a_moment_is_waited_for(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_endpoint, "LOOK_EVERY_S", 0.0)
+    consumer.failure, consumer.fails_times = Unavailable(), 3
+    async with client_of(consumer, patience_s=60) as client:
+        assert (await send(client)).status_code == 202
+    assert (len(consumer.taken), consumer.fails_times) == (1, 0)
 
 
 @pytest.mark.parametrize("failure", [Unavailable(), UpstreamUnavailable(), ServiceError(), RuntimeError("a bug")])
