@@ -122,6 +122,15 @@ class Listener:
         self.heard.append(text)
 
 
+@pytest.mark.parametrize("server", [Kind.OGX], indirect=True)
+async def test_ogx_keeps_no_copy_of_what_people_say(
+    server: RealServer, model: LlamaStack, http: httpx.AsyncClient
+) -> None:
+    await model.respond(HELLO)
+    kept = await http.get(f"{server.url}/v1/chat/completions")
+    assert kept.status_code == 501, kept.text
+
+
 async def test_a_text_comes_whole_or_piece_by_piece(model: LlamaStack) -> None:
     whole = await model.respond(HELLO)
     assert whole.text
