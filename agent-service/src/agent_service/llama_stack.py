@@ -49,6 +49,7 @@ MAX_REPLY_BYTES = 8 * 1024 * 1024
 CONNECT_TIMEOUT_S = 5.0
 SHORT_TIMEOUT_S = 10.0
 ITEMS_PER_APPEND = 20
+MAX_CAUSE_CHARS = 300
 PER_REQUEST = (b"content-length", b"x-stainless-read-timeout")
 
 
@@ -188,11 +189,11 @@ class LlamaStack:
                 finally:
                     await response.aclose()
         except httpx.ConnectTimeout as exc:  # aiohttp's transport: refused, not reached, or hung up on us
-            raise ModelUnavailable(f"{path}: {exc}"[:300]) from exc
+            raise _not_reached(path, exc) from exc
         except (TimeoutError, httpx.TimeoutException) as exc:
             raise ModelTimeout(f"no whole reply within {timeout_s:g} s") from exc
         except (httpx.TransportError, APIConnectionError, UpstreamUnavailable) as exc:
-            raise ModelUnavailable(f"{path}: {exc!r}"[:300]) from exc
+            raise _not_reached(path, exc) from exc
 
     async def _send(self, path: str, body: bytes | None, timeout_s: float) -> httpx.Response:
         """POST the body; without one GET."""
@@ -244,6 +245,13 @@ class LlamaStack:
             elif kind in FAILED_EVENTS:
                 raise refusal(200, error_text(event))
         raise ModelUnavailable("the stream ended before the reply did")
+
+
+def _not_reached(path: str, cause: Exception) -> ModelUnavailable:
+    """For operators the cause is logged at once: unlike the words of a server, it quotes nobody."""
+    told = f"{path}: {cause!r}"[:MAX_CAUSE_CHARS]
+    log.warning("model_not_reached", cause=told)
+    return ModelUnavailable(told)
 
 
 class _Refused(Exception):

@@ -21,6 +21,7 @@ from agent_service.errors import (
 from agent_service.llama_stack import LlamaStack
 from aiohttp import web
 from shared_models.telemetry import span
+from structlog.testing import capture_logs
 
 from tests.support.scripted_responses import (
     Json,
@@ -201,8 +202,10 @@ async def test_nobody_at_the_address_is_told_at_once(http: httpx.AsyncClient) ->
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         nobody = LlamaStack(http, f"http://127.0.0.1:{closed.getsockname()[1]}")
-        with pytest.raises(ModelUnavailable):
+        with capture_logs() as logged, pytest.raises(ModelUnavailable):
             await nobody.respond(CALL)
+        assert [each["event"] for each in logged] == ["model_not_reached"]
+        assert "Cannot connect" in logged[0]["cause"]
         with pytest.raises(ModelUnavailable):
             await nobody.warm()
         with pytest.raises(ModelUnavailable):
