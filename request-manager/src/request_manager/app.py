@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from shared_clients.agent_service import AgentServiceClient
 from shared_clients.dead_letters import DeadLetterClient
 from shared_clients.events import SINK_RETRIES, event_sink
-from shared_clients.http import ServiceClient, create_http
+from shared_clients.http import IDLE_AT_NEIGHBOURS_S, ServiceClient, create_http
 from shared_clients.integration_dispatcher import IntegrationDispatcherClient
 from shared_models import queue_states, web
 from shared_models.batching import Batcher
@@ -89,9 +89,11 @@ def create_app(settings: RequestManagerSettings, http: httpx.AsyncClient | None 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            own_http = None if http is not None else await stack.enter_async_context(create_http())
+            client = http
+            if client is None:
+                client = await stack.enter_async_context(create_http(idle_s=IDLE_AT_NEIGHBOURS_S))
             worker = Worker(database, NAME)
-            parts = build(settings, database, worker.id, http or own_http or create_http())
+            parts = build(settings, database, worker.id, client)
             app.state.parts = parts
             app.state.before_shutdown = parts.waiting.let_go
             await start(stack, app, parts, worker)

@@ -20,6 +20,7 @@ from agent_service.errors import (
 )
 from agent_service.llama_stack import LlamaStack
 from aiohttp import web
+from shared_clients.http import create_http
 from shared_models.telemetry import span
 from structlog.testing import capture_logs
 
@@ -210,6 +211,25 @@ async def test_nobody_at_the_address_is_told_at_once(http: httpx.AsyncClient) ->
             await nobody.warm()
         with pytest.raises(ModelUnavailable):
             await nobody.check()
+
+
+@pytest.mark.parametrize(("idle_s", "connections"), [(60.0, 1), (0.0, 2)])
+async def test_a_connection_that_the_server_may_have_closed_is_not_used_again(
+    script: ScriptedResponses, idle_s: float, connections: int
+) -> None:
+    peers: set[object] = set()
+
+    async def reply(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        peers.add(request.transport.get_extra_info("peername"))
+        return await json_reply(response(message("Hello")))(request)
+
+    script.plays(reply, reply)
+    async with create_http(idle_s=idle_s) as http:
+        model = LlamaStack(http, script.url)
+        for _ in range(2):
+            await model.respond(CALL)
+    assert len(peers) == connections
 
 
 async def test_a_streamed_reply_is_heard_piece_by_piece(model: LlamaStack, script: ScriptedResponses) -> None:
