@@ -2,6 +2,7 @@
 
 import secrets
 import socket
+from collections import deque
 from contextlib import suppress
 
 import psutil
@@ -11,6 +12,8 @@ from local_stack.problems import LaunchProblem
 # Below the range from which the system picks ports for outgoing connections, so nobody takes one before its server does.
 FREE_PORTS = range(15_000, 32_000)
 TRIES = 200
+# What was given and perhaps is not listened on yet: the next service of the same system must not get it as well.
+_given: deque[int] = deque(maxlen=1_000)
 
 
 def is_free(port: int) -> bool:
@@ -29,10 +32,11 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Raises LaunchProblem."""
+    """Another one each time. Raises LaunchProblem."""
     for _ in range(TRIES):
         port = secrets.choice(FREE_PORTS)
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.append(port)
             return port
     raise LaunchProblem("No free port found on 127.0.0.1: close programs that listen")
 

@@ -71,10 +71,7 @@ class Ports:
 
     @classmethod
     def free(cls) -> "Ports":
-        chosen: set[int] = set()
-        while len(chosen) < len(fields(cls)):
-            chosen.add(free_port())
-        return cls(*chosen)
+        return cls(*(free_port() for _ in fields(cls)))
 
 
 @dataclass(frozen=True)

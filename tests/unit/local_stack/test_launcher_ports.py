@@ -4,6 +4,7 @@ import os
 import socket
 
 import pytest
+from local_stack import ports
 from local_stack.ports import check_free, free_port, is_free
 from local_stack.problems import LaunchProblem
 
@@ -28,3 +29,9 @@ def test_a_port_that_is_taken_on_all_addresses_is_not_free() -> None:
 def test_a_free_port_can_be_listened_on() -> None:
     with socket.create_server(("127.0.0.1", free_port())):
         pass
+
+
+def test_no_port_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "FREE_PORTS", range(20_000, 20_060))
+    given = [free_port() for _ in range(30)]
+    assert len(set(given)) == len(given)
