@@ -26,7 +26,7 @@ from agent_service.errors import ToolServerUnavailable, ToolTimeout
 from agent_service.mcp_transport import HttpDispatcher, ServerRefused, ServerUnreachable, SessionLost, call_headers
 
 LIST_TTL_S = 300.0
-LIST_RETRY_S = 0.5
+LIST_RETRY_S = 0.2
 LIST_TIMEOUT_S = 5.0
 MAX_PAGES = 20
 MAX_OUTPUT_CHARS = 50_000
