@@ -169,16 +169,17 @@ class Client:
         self.ledger.add(kind="close", session_id=session, state=view.get("status", ""), **_answered(status, view))
 
     async def _race(self, person: ChaosPerson) -> None:
-        """Two requests of a session, then at once: a cancel of the first, the close, a third request."""
+        """Two requests of a session, then at once: a cancel of one of them, the close, a third request."""
         about = {"may_close": True}
         while not self.is_over:
             first = await self._queued(person, None, may_cancel=True, **about)
             if first is None:
                 continue
             session = first["session_id"]
-            await self._queued(person, session, **about)
+            second = await self._queued(person, session, may_cancel=True, **about)
             await asyncio.sleep(self.chance.random() * 0.03)
-            cancel = self._cancel(person, first["request_id"])
+            # The first is mostly answered by now, the second mostly waits behind it.
+            cancel = self._cancel(person, self.chance.choice([first, second or first])["request_id"])
             await asyncio.gather(cancel, self._close(person, session), self._queued(person, session, **about))
 
     async def _queue(self, person: ChaosPerson) -> None:
