@@ -26,7 +26,8 @@ from agent_service.errors import ToolServerUnavailable, ToolTimeout
 from agent_service.mcp_transport import HttpDispatcher, ServerRefused, ServerUnreachable, SessionLost, call_headers
 
 LIST_TTL_S = 300.0
-LIST_RETRY_S = 0.2
+LIST_RETRY_S, FIRST_LIST_RETRY_S = 2.0, 0.2
+"""The first list is waited for; while an older one is there, a server that hangs holds nobody up more often than that."""
 LIST_TIMEOUT_S = 5.0
 MAX_PAGES = 20
 MAX_OUTPUT_CHARS = 50_000
@@ -165,7 +166,7 @@ class McpTools:
                     tools = await self._listed(server)
         except (ToolServerUnavailable, ToolTimeout, _ConnectionBroke) as exc:
             server.problem = (exc.told if isinstance(exc, _ConnectionBroke) else exc).detail
-            server.listed_until = self._clock() + LIST_RETRY_S
+            server.listed_until = self._clock() + (LIST_RETRY_S if server.was_listed else FIRST_LIST_RETRY_S)
             log.warning("tools_not_listed", server=server.name, cause=server.problem)
             return
         _pin(server, tools)

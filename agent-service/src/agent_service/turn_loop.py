@@ -6,6 +6,7 @@ also says whether the run may go on."""
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -110,10 +111,8 @@ class TurnLoop:
 
         Raises ToolServerUnavailable."""
         for attempt in range(self._retries.most):
-            try:
+            with suppress(ToolServerUnavailable):
                 return await self._toolbox.functions(agent, run.barred)
-            except ToolServerUnavailable as exc:
-                log.warning("tools_not_found", agent=agent.name, cause=exc.detail)
             await asyncio.sleep(self._retries.pause_s(attempt))
         return await self._toolbox.functions(agent, run.barred)
 

@@ -59,6 +59,13 @@ async def test_a_list_that_could_not_be_fetched_is_soon_asked_for_again(
     is_broken = False
     clock.now += 3
     assert await tools.specs(NAME)
+    is_broken = True
+    clock.now += 400
+    before = len(tiny.seen)
+    for _ in range(3):
+        clock.now += 0.5
+        assert await tools.specs(NAME)
+    assert len(tiny.seen) == before + 1, "who has an older list is not held up each time"
 
 
 async def test_a_changed_tool_is_switched_off_and_the_others_stay(http: httpx.AsyncClient) -> None:
