@@ -67,7 +67,8 @@ class LeanClient(httpx.AsyncClient):
 def create_http(*, max_connections: int = 1024, idle_s: float = IDLE_S) -> httpx.AsyncClient:
     """The process's only client: httpx's interface over aiohttp's transport, a third of the CPU per call.
 
-    `idle_s`: a connection that nobody has used for so long is not used again. No cookies, no proxy or netrc from the environment, no redirects."""
+    `idle_s`: a connection that nobody has used for so long is not used again. No cookies, no proxy or netrc from the
+    environment, no redirects."""
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=max_connections, keepalive_timeout=idle_s)
